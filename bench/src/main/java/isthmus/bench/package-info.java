@@ -1,0 +1,2 @@
+/** Benchmarks and whole-run comparisons. Nothing imports this package. */
+package isthmus.bench;

@@ -1,0 +1,2 @@
+/** Finds, checks and opens native libraries; the only place that links or reinterprets native memory. */
+package isthmus.bindings;
