@@ -1,0 +1,6 @@
+/** Tensors, ops, graph, compiler, training and export. Native calls go through {@code isthmus.bindings}. */
+module isthmus.runtime {
+    requires tools.jackson.core;
+
+    exports isthmus.tensor;
+}
