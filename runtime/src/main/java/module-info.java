@@ -3,4 +3,5 @@ module isthmus.runtime {
     requires tools.jackson.core;
 
     exports isthmus.tensor;
+    exports isthmus.op;
 }

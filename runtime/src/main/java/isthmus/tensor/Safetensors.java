@@ -12,8 +12,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import tools.jackson.core.JsonGenerator;
 import tools.jackson.core.ObjectWriteContext;
 import tools.jackson.core.json.JsonFactory;
@@ -85,10 +87,9 @@ public final class Safetensors {
     }
 
     private static String regions(WeightTable table) {
-        int[] counts = new int[Region.values().length];
-        for (WeightTable.Entry e : table.entries())
-            counts[e.region().ordinal()]++;
-        return counts[0] + " " + counts[1] + " " + counts[2];
+        return Arrays.stream(Region.values())
+                .map(r -> Long.toString(table.entries().stream().filter(e -> e.region() == r).count()))
+                .collect(Collectors.joining(" "));
     }
 
     /** Writes the buffer so that the file is there whole or not at all: temporary file, flush to disk, rename. */

@@ -1,0 +1,13 @@
+package isthmus.op;
+
+/** What a value is, from which the precision pass chooses its element type. */
+public enum Kind {
+    /** Activations and their gradients: float32, or the compute type in mixed precision. */
+    ACTIVATION,
+    /** Always float32: master weights, gradients of weights, statistics, logits, losses. */
+    FLOAT,
+    /** Class labels: int32. */
+    LABEL,
+    /** Positions inside a pooling window: one byte each. */
+    INDEX
+}

@@ -1,0 +1,102 @@
+package isthmus.op;
+
+import isthmus.tensor.Shape;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * {@code y = x w^T + b}: x {@code [N,I]}, weight {@code [O,I]}, bias {@code [O]}, y {@code [N,O]}.
+ *
+ * @param logits whether y is kept in float32 in mixed precision too, as the last layer's should be
+ */
+public record Linear(boolean logits) implements Op {
+    @Override
+    public String name() { return "linear"; }
+
+    @Override
+    public List<Spec> infer(List<Spec> in) {
+        Shape x = in.get(0).shape();
+        Shape w = in.get(1).shape();
+        ShapeException.rank(name(), x, 2);
+        ShapeException.require(w.rank() == 2 && w.dim(1) == x.dim(1), name(),
+                "the input " + x + " does not fit the weight " + w);
+        ShapeException.same(name(), in.get(2).shape(), Shape.of(w.dim(0)));
+        return List.of(new Spec(Shape.of(x.dim(0), w.dim(0)), logits ? Kind.FLOAT : in.get(0).kind()));
+    }
+
+    @Override
+    public void gradient(Backward b) {
+        Value dy = b.upstream(0);
+        if (b.wants(1) || b.wants(2)) {
+            List<Value> d = b.apply(new BackwardWeights(), b.node().in(0), dy);
+            b.give(1, d.get(0));
+            b.give(2, d.get(1));
+        }
+        if (b.wants(0))
+            b.give(0, b.apply(new BackwardData(b.node().in(0).spec().kind()), dy, b.node().in(1)).getFirst());
+    }
+
+    @Override
+    public void onnx(OnnxEmitter o) { o.emit("Gemm", Map.of("transB", 1L), o.input(0), o.input(1), o.input(2)); }
+
+    @Override
+    public void reference(Reference r) {
+        int in = r.inShape(0).dim(1);
+        int out = r.inShape(1).dim(0);
+        for (int i = 0; i < r.out(0).length; i++) {
+            double sum = r.in(2)[i % out];
+            for (int k = 0; k < in; k++)
+                sum += r.in(0)[i / out * in + k] * r.in(1)[i % out * in + k];
+            r.out(0)[i] = (float) sum;
+        }
+    }
+
+    /** {@code dx = dy w}. */
+    public record BackwardData(Kind kind) implements Op {
+        @Override
+        public String name() { return "linear_backward_data"; }
+
+        @Override
+        public List<Spec> infer(List<Spec> in) {
+            return List.of(new Spec(Shape.of(in.get(0).shape().dim(0), in.get(1).shape().dim(1)), kind));
+        }
+
+        @Override
+        public void reference(Reference r) {
+            int in = r.inShape(1).dim(1);
+            int out = r.inShape(1).dim(0);
+            for (int i = 0; i < r.out(0).length; i++) {
+                double sum = 0;
+                for (int o = 0; o < out; o++)
+                    sum += r.in(0)[i / in * out + o] * r.in(1)[o * in + i % in];
+                r.out(0)[i] = (float) sum;
+            }
+        }
+    }
+
+    /** {@code dw = dy^T x}, {@code db = column sums of dy}, float32. */
+    public record BackwardWeights() implements Op {
+        @Override
+        public String name() { return "linear_backward_weights"; }
+
+        @Override
+        public List<Spec> infer(List<Spec> in) {
+            int out = in.get(1).shape().dim(1);
+            return List.of(Spec.ofFloat(out, in.get(0).shape().dim(1)), Spec.ofFloat(out));
+        }
+
+        @Override
+        public void reference(Reference r) {
+            int in = r.inShape(0).dim(1);
+            int out = r.inShape(1).dim(1);
+            for (int n = 0; n < r.inShape(0).dim(0); n++) {
+                for (int o = 0; o < out; o++) {
+                    float dy = r.in(1)[n * out + o];
+                    r.out(1)[o] += dy;
+                    for (int k = 0; k < in; k++)
+                        r.out(0)[o * in + k] += dy * r.in(0)[n * in + k];
+                }
+            }
+        }
+    }
+}
