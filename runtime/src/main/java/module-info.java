@@ -4,4 +4,7 @@ module isthmus.runtime {
 
     exports isthmus.tensor;
     exports isthmus.op;
+    exports isthmus.backend;
+    exports isthmus.graph;
+    exports isthmus.nn;
 }

@@ -1,0 +1,2 @@
+/** One file a network, and the catalogue. */
+package isthmus.zoo;

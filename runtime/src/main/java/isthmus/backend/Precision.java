@@ -1,0 +1,31 @@
+package isthmus.backend;
+
+import isthmus.tensor.DType;
+
+/**
+ * Element type of activations and of the copies of weights that are computed with. Master weights, gradients of weights,
+ * statistics and losses are float32 always.
+ */
+public enum Precision {
+    /** Everything in float32. */
+    FP32(DType.F32),
+    /** bfloat16 mixed. */
+    BF16(DType.BF16);
+
+    private final DType compute;
+
+    Precision(DType compute) { this.compute = compute; }
+
+    /** The compute type. */
+    public DType compute() { return compute; }
+
+    /** Reads {@code fp32}, {@code bf16} or {@code amp}; on CPUs {@code amp} means bf16. */
+    public static Precision parse(String text) {
+        return switch (text.toLowerCase(java.util.Locale.ROOT)) {
+            case "fp32", "float32" -> FP32;
+            case "bf16", "bfloat16", "amp" -> BF16;
+            default -> throw new IllegalArgumentException(
+                    "precision '" + text + "' is not known; choose fp32, bf16 or amp (bf16 on a CPU)");
+        };
+    }
+}

@@ -1,0 +1,21 @@
+package isthmus.backend;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/**
+ * Numbers that change from step to step and that kernels read from memory, so that a program is never re-bound: the run's
+ * seed (int64 at 0) and the step's number (int64 at 8).
+ */
+public record StepScalars(MemorySegment segment) {
+    /** Size in bytes. */
+    public static final long BYTES = 64;
+
+    /** Sets the seed of all counter-based randomness. */
+    public void seed(long seed) {
+        segment.set(ValueLayout.JAVA_LONG, 0, seed);
+    }
+
+    /** Sets the step's number. */
+    public void step(long step) { segment.set(ValueLayout.JAVA_LONG, 8, step); }
+}

@@ -1,0 +1,96 @@
+package isthmus.graph;
+
+import isthmus.op.Add;
+import isthmus.op.Node;
+import isthmus.op.Normalize;
+import isthmus.op.Relu;
+import isthmus.op.Value;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Joins what follows a normalisation into it: {@code normalise, (add,) relu} becomes one pass over memory forward and one
+ * backward. Runs before differentiation, so the joined op's own derivative serves.
+ */
+public final class Fuse {
+    /** A normalisation and what is joined to it; the joined op runs where {@code last} stood. */
+    private record Chain(Node normalize, Node add, Node relu) {
+        Node last() { return relu != null ? relu : add; }
+    }
+
+    private final Graph from;
+    private final Graph to = new Graph();
+    private final Map<Integer, Value> moved = new HashMap<>();
+    private final Map<Integer, Node> onlyConsumer = new HashMap<>();
+    private final Map<Node, Chain> chainByLast = new HashMap<>();
+    private final Set<Node> joined = new HashSet<>();
+
+    private Fuse(Graph from) { this.from = from; }
+
+    /** A graph that computes the same with fewer passes over memory. */
+    public static Graph apply(Graph from) {
+        return new Fuse(from).run();
+    }
+
+    private Graph run() {
+        findConsumers();
+        for (Node n : from.nodes())
+            if (n.op() instanceof Normalize norm && !norm.relu() && !norm.residual()) findChain(n);
+        from.inputs().forEach((name, v) -> moved.put(v.id(), to.input(name, v.spec())));
+        from.parameters().forEach((name, v) -> moved.put(v.id(), to.parameter(name, v.shape(), from.region(name))));
+        for (Node n : from.nodes()) {
+            Chain chain = chainByLast.get(n);
+            if (chain != null) emit(chain);
+            else if (!joined.contains(n)) move(n);
+        }
+        from.outputs().forEach((name, v) -> to.output(name, moved.get(v.id())));
+        return to;
+    }
+
+    private void findConsumers() {
+        Set<Integer> several = new HashSet<>();
+        for (Node n : from.nodes()) {
+            for (Value v : n.inputs())
+                if (onlyConsumer.put(v.id(), n) != null) several.add(v.id());
+        }
+        from.outputs().values().forEach(v -> several.add(v.id()));
+        several.forEach(onlyConsumer::remove);
+    }
+
+    private void findChain(Node normalize) {
+        Node next = onlyConsumer.get(normalize.out(0).id());
+        Node add = null;
+        if (next != null && next.op() instanceof Add && !joined.contains(next)) {
+            add = next;
+            next = onlyConsumer.get(add.out(0).id());
+        }
+        Node relu = next != null && next.op() instanceof Relu ? next : null;
+        if (add == null && relu == null) return;
+        Chain chain = new Chain(normalize, add, relu);
+        chainByLast.put(chain.last(), chain);
+        joined.add(normalize);
+        if (add != null) joined.add(add);
+        if (relu != null) joined.add(relu);
+    }
+
+    private void emit(Chain chain) {
+        Normalize op = (Normalize) chain.normalize.op();
+        Node n = chain.normalize;
+        Normalize fused = new Normalize(op.epsilon(), chain.add != null, chain.relu != null);
+        Value[] in = new Value[chain.add != null ? 6 : 5];
+        for (int i = 0; i < 5; i++)
+            in[i] = moved.get(n.in(i).id());
+        if (chain.add != null) in[5] = moved.get(chain.add.in(chain.add.in(0).equals(n.out(0)) ? 1 : 0).id());
+        moved.put(chain.last().out(0).id(), to.apply(n.label(), fused, in).getFirst());
+    }
+
+    private void move(Node n) {
+        Value[] in = n.inputs().stream().map(v -> moved.get(v.id())).toArray(Value[]::new);
+        List<Value> out = to.apply(n.label(), n.op(), in);
+        for (int i = 0; i < out.size(); i++)
+            moved.put(n.out(i).id(), out.get(i));
+    }
+}

@@ -1,0 +1,73 @@
+package isthmus.nn;
+
+import isthmus.graph.Graph;
+import isthmus.op.Cast;
+import isthmus.op.Kind;
+import isthmus.op.Spec;
+import isthmus.op.Value;
+import isthmus.tensor.Shape;
+import isthmus.tensor.WeightBuffer;
+import isthmus.tensor.WeightTable;
+import java.util.HashMap;
+import java.util.Map;
+
+/** A network for images of one shape, with the table of its weights. */
+public final class Model {
+    /** Name of the graph's input: float32 {@code [N,C,H,W]}, channels-last in memory. */
+    public static final String IMAGE = "image";
+
+    /** Name of the graph's output: float32 {@code [N,classes]}. */
+    public static final String LOGITS = "logits";
+
+    private final String name;
+    private final Network network;
+    private final Shape image;
+    private final Map<String, Init> inits = new HashMap<>();
+    private final WeightTable table;
+    private final int classes;
+
+    /**
+     * A model.
+     *
+     * @param name the catalogue's name
+     * @param image shape of one image, {@code [C,H,W]}
+     */
+    public Model(String name, Network network, Shape image) {
+        this.name = name;
+        this.network = network;
+        this.image = image;
+        Graph graph = graph(1, true);
+        this.table = graph.table();
+        this.classes = graph.outputs().get(LOGITS).shape().dim(1);
+    }
+
+    /** A fresh forward graph for a batch; training graphs use batch statistics and dropout. */
+    public Graph graph(int batch, boolean training) {
+        Graph graph = new Graph();
+        int[] dims = new int[image.rank() + 1];
+        dims[0] = batch;
+        System.arraycopy(image.dims(), 0, dims, 1, image.rank());
+        Value x = graph.input(IMAGE, new Spec(Shape.of(dims), Kind.FLOAT));
+        Value activation = graph.apply(IMAGE, new Cast(Kind.ACTIVATION), x).getFirst();
+        graph.output(LOGITS, network.forward(new Scope(graph, training, "", inits), activation));
+        return graph;
+    }
+
+    /** Fills a buffer of this model's table with initial values. */
+    public void initialize(WeightBuffer weights, long seed) {
+        for (WeightTable.Entry e : weights.table().entries())
+            inits.get(e.name()).fill(weights.slice(e), seed, e.name());
+    }
+
+    /** The catalogue's name. */
+    public String name() { return name; }
+
+    /** Shape of one image, {@code [C,H,W]}. */
+    public Shape image() { return image; }
+
+    /** Number of outputs. */
+    public int classes() { return classes; }
+
+    /** What lies where in the weight buffer. */
+    public WeightTable table() { return table; }
+}
