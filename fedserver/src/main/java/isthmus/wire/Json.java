@@ -1,0 +1,97 @@
+package isthmus.wire;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
+import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.json.JsonFactory;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.PropertyNamingStrategies;
+import tools.jackson.databind.exc.UnrecognizedPropertyException;
+import tools.jackson.databind.exc.ValueInstantiationException;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * Strict JSON for records: snake_case keys; unknown or doubled keys, trailing text and nulls for numbers are refused, an
+ * unknown key with the nearest known one. Depth, text and number lengths are bounded. Safe for use by many threads.
+ */
+public final class Json {
+    /** Longest document that {@link #read} takes, in bytes. */
+    public static final int MAX_BYTES = 1 << 20;
+
+    private static final JsonMapper MAPPER = JsonMapper
+            .builder(JsonFactory.builder()
+                    .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(32).maxNumberLength(64)
+                            .maxStringLength(MAX_BYTES).maxDocumentLength(MAX_BYTES).build())
+                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build())
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+            .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT).build();
+
+    private Json() {}
+
+    /**
+     * Reads one record.
+     *
+     * @param where named in errors: a file, or the message it came in
+     * @throws RefusalException with error {@code bad_json} or {@code unknown_key}
+     */
+    public static <T> T read(byte[] json, Class<T> type, String where) {
+        if (json.length > MAX_BYTES)
+            throw RefusalException.bad("too_large", "JSON of " + json.length + " bytes; at most " + MAX_BYTES, where,
+                    "send less");
+        try {
+            T value = MAPPER.readValue(json, type);
+            if (value == null)
+                throw RefusalException.bad("bad_json", "nothing but null", where, "send a JSON object");
+            return value;
+        } catch (UnrecognizedPropertyException e) {
+            throw unknownKey(e, where);
+        } catch (ValueInstantiationException e) {
+            String what = e.getCause() == null ? e.getOriginalMessage() : e.getCause().getMessage();
+            throw RefusalException.bad("bad_value", what, where, "correct this value");
+        } catch (JacksonException e) {
+            var at = e.getLocation();
+            String place = at == null || at.getLineNr() < 1 ? "" : ", line " + at.getLineNr() + " column " + at.getColumnNr();
+            throw RefusalException.bad("bad_json", e.getOriginalMessage(), where + place, "correct the JSON");
+        }
+    }
+
+    /** Reads one record from a file of at most {@link #MAX_BYTES}; the errors of {@link #read(byte[], Class, String)}. */
+    public static <T> T read(Path file, Class<T> type) throws IOException {
+        long size = Files.size(file);
+        if (size > MAX_BYTES)
+            throw RefusalException.bad("too_large", "JSON of " + size + " bytes; at most " + MAX_BYTES, file.toString(),
+                    "is this the right file?");
+        return read(Files.readAllBytes(file), type, file.toString());
+    }
+
+    /** One line of JSON, UTF-8, keys in the record's order. */
+    public static byte[] bytes(Object value) {
+        return MAPPER.writeValueAsBytes(value);
+    }
+
+    /** Indented JSON with a final newline, for files that people read. */
+    public static byte[] pretty(Object value) {
+        return (MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(value) + "\n").getBytes(StandardCharsets.UTF_8);
+    }
+
+    /** One line of JSON. */
+    public static String text(Object value) {
+        return MAPPER.writeValueAsString(value);
+    }
+
+    private static RefusalException unknownKey(UnrecognizedPropertyException e, String where) {
+        Collection<Object> known = e.getKnownPropertyIds();
+        String near = NearestName.of(e.getPropertyName(), known.stream().map(Object::toString).sorted().toList());
+        var at = e.getLocation();
+        String place = at == null || at.getLineNr() < 1 ? "" : ", line " + at.getLineNr();
+        return RefusalException.bad("unknown_key", "unknown key \"" + e.getPropertyName() + "\"", where + place, near);
+    }
+}
