@@ -14,6 +14,14 @@ final class Sampler {
     private static final ValueLayout.OfByte U8 = ValueLayout.JAVA_BYTE;
     private static final ValueLayout.OfFloat F32 = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
+    /** Logarithms of the grey values: StrictMath.pow would make three arrays a call, its exp makes none. */
+    private static final double[] LOG = new double[256];
+
+    static {
+        for (int i = 1; i < LOG.length; i++)
+            LOG[i] = StrictMath.log(i / 255.0);
+    }
+
     private final int side;
     private final int size;
     private final int channels;
@@ -104,7 +112,7 @@ final class Sampler {
     private void tone(double gamma, double contrast, double brightness) {
         for (int i = 0; i < 256; i++) {
             double v = i / 255.0;
-            double curved = gamma == 1 ? v : StrictMath.pow(v, gamma);
+            double curved = gamma == 1 || i == 0 ? v : StrictMath.exp(gamma * LOG[i]);
             tone[i] = (float) Math.clamp((curved - 0.5) * contrast + 0.5 + brightness, 0.0, 1.0);
         }
     }

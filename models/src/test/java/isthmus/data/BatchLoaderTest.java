@@ -171,12 +171,12 @@ class BatchLoaderTest {
     void runningCostsNoHeap() {
         var threads = (com.sun.management.ThreadMXBean) ManagementFactory.getThreadMXBean();
         try (var loader = new BatchLoader(data, BatchLoader.Options.training(BATCH, 7, Augment.CHEST))) {
-            for (int epoch = 0; epoch < 200; epoch++)
+            for (int epoch = 0; epoch < 400; epoch++)
                 for (Batch batch : loader.epoch(epoch))
                     assertEquals(BATCH, batch.count());
             long before = threads.getTotalThreadAllocatedBytes();
             int pictures = 0;
-            for (int epoch = 200; epoch < 400; epoch++)
+            for (int epoch = 400; epoch < 800; epoch++)
                 for (Batch batch : loader.epoch(epoch))
                     pictures += batch.count();
             long each = (threads.getTotalThreadAllocatedBytes() - before) / pictures;
