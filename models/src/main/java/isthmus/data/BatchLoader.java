@@ -261,6 +261,7 @@ public final class BatchLoader implements AutoCloseable {
     }
 
     /** Waits on the monitor; an interrupt ends the loader's work, since nobody waits for it any more. */
+    @SuppressWarnings("WaitNotInLoop") // each caller asks its own condition again in a loop
     private void rest() {
         try {
             wait();

@@ -98,7 +98,7 @@ final class JpegFile {
     Color color() {
         return switch (components) {
             case 1 -> Color.GREY;
-            case 3 -> jfif ? Color.YCBCR : adobe == 0 || adobe < 0 && rgbNames ? Color.RGB : Color.YCBCR;
+            case 3 -> jfif ? Color.YCBCR : adobe == 0 || (adobe < 0 && rgbNames) ? Color.RGB : Color.YCBCR;
             default -> adobe == 2 ? Color.YCCK : Color.CMYK;
         };
     }
@@ -125,7 +125,7 @@ final class JpegFile {
         if (at + 4 > b.length)
             throw truncated(b.length);
         int marker = b[at + 1] & 0xFF;
-        if (marker < SOF0 || marker >= RST0 && marker <= 0xD8)
+        if (marker < SOF0 || (marker >= RST0 && marker <= 0xD8))
             throw damaged(String.format("marker %02X at byte %d does not belong there", marker, at));
         int length = u16(at + 2);
         if (length < 2)
@@ -166,7 +166,7 @@ final class JpegFile {
         components = b[at + 9] & 0xFF;
         if (width == 0 || height == 0)
             throw damaged("its header says " + width + " x " + height + " pixels");
-        if (components != 1 && components != 3 && components != 4 || end - at != 10 + 3 * components)
+        if ((components != 1 && components != 3 && components != 4) || end - at != 10 + 3 * components)
             throw damaged("its header says " + components + " colour components");
         if ((long) width * height > maxPixels)
             throw ImageReader.tooLarge(width, height, maxPixels);
@@ -197,7 +197,7 @@ final class JpegFile {
         return true;
     }
 
-    private int u16(int at) { return (b[at] & 0xFF) << 8 | b[at + 1] & 0xFF; }
+    private int u16(int at) { return (b[at] & 0xFF) << 8 | (b[at + 1] & 0xFF); }
 
     private static DataException truncated(int length) {
         return new DataException("is a truncated JPEG: it stops after " + length

@@ -58,7 +58,7 @@ final class LabelCsv {
             throw refuse(lineOf(text, nul), "holds a NUL byte; it is damaged or not a text file: export it again");
         try (CsvReader<CsvRecord> reader = CsvReader.builder().extraFieldStrategy(FieldMismatchStrategy.IGNORE)
                 .missingFieldStrategy(FieldMismatchStrategy.IGNORE)
-                .skipEmptyLines(true).ofCsvRecord(text)) {
+                .skipEmptyLines(true).allowUnclosedQuote(false).ofCsvRecord(text)) {
             Header header = null;
             for (CsvRecord record : reader) {
                 if (header == null)
@@ -69,9 +69,8 @@ final class LabelCsv {
             if (header == null)
                 throw new DataException(csv + ": is empty; it needs a header line with " + PATH + " and label columns");
         } catch (CsvParseException | UncheckedIOException | IOException e) {
-            Throwable reason = e.getCause() == null ? e : e.getCause();
             throw new DataException(csv + ": is no valid CSV: " + e.getMessage()
-                    + (reason == e ? "" : " (" + reason.getMessage() + ")")
+                    + (e.getCause() == null ? "" : " (" + e.getCause().getMessage() + ")")
                     + "; look for a quote that is never closed, and export it again", e);
         }
         if (files.isEmpty())

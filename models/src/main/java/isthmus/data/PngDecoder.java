@@ -164,8 +164,8 @@ final class PngDecoder {
         if (file.depth == 8)
             return row[1 + n] & 0xFF;
         if (file.depth == 16)
-            return (row[1 + 2 * n] & 0xFF) << 8 | row[2 + 2 * n] & 0xFF;
+            return (row[1 + 2 * n] & 0xFF) << 8 | (row[2 + 2 * n] & 0xFF);
         int bit = n * file.depth;
-        return row[1 + bit / 8] >> 8 - file.depth - bit % 8 & (1 << file.depth) - 1;
+        return (row[1 + bit / 8] >> (8 - file.depth - bit % 8)) & ((1 << file.depth) - 1);
     }
 }

@@ -147,7 +147,7 @@ final class PngFile {
 
     private long u32(int at) {
         return (bytes[at] & 0xFFL) << 24 | (bytes[at + 1] & 0xFF) << 16 | (bytes[at + 2] & 0xFF) << 8
-                | bytes[at + 3] & 0xFF;
+                | (bytes[at + 3] & 0xFF);
     }
 
     private static String name(int kind) {

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadFeature;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -32,7 +33,8 @@ public record Preprocess(int resize, int size, Fit fit, int channels, List<Doubl
     }
 
     private static final int MAX_SIDE = 4096;
-    private static final JsonMapper JSON = JsonMapper.builder()
+    private static final JsonMapper JSON = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
             .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
             .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES).build();
@@ -89,7 +91,10 @@ public record Preprocess(int resize, int size, Fit fit, int channels, List<Doubl
     /** Reads what {@link #toJson} wrote; a key that is missing or not known is an error. */
     public static Preprocess fromJson(String json) {
         try {
-            return JSON.readValue(json, Preprocess.class);
+            Preprocess read = JSON.readValue(json, Preprocess.class);
+            if (read == null)
+                throw new DataException("preprocessing is missing: found null where a JSON object is needed");
+            return read;
         } catch (JacksonException e) {
             if (e.getCause() instanceof DataException reason)
                 throw reason;

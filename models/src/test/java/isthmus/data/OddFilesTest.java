@@ -58,8 +58,8 @@ class OddFilesTest {
                     ? "not_there.jpg"
                     : file.endsWith("bad_image.csv") ? "truncated_60.jpg" : name;
             assertTrue(e.getMessage().contains(named), () -> "the refusal does not name the file: " + e.getMessage());
-            for (String line : e.getMessage().split("\n"))
-                assertTrue(line.length() < 600, () -> "too long to read: " + line);
+            assertTrue(e.getMessage().lines().allMatch(line -> line.length() < 600),
+                    () -> "too long to read: " + e.getMessage());
             return;
         }
         assertFalse(expect.equals("refuse"), () -> file + " was read, though it must be refused");
