@@ -1,0 +1,6 @@
+/** Native calls and native memory; the only module that links or reinterprets. Only the runtime may use it. */
+@SuppressWarnings("module") // the runtime is compiled after this module, so it is unknown here
+module isthmus.bindings {
+    exports isthmus.bindings to isthmus.runtime;
+    exports isthmus.bindings.onednn to isthmus.runtime;
+}
