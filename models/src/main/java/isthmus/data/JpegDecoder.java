@@ -10,16 +10,30 @@ import java.util.ArrayList;
 import java.util.List;
 
 import javax.imageio.ImageIO;
+import javax.imageio.spi.ImageReaderSpi;
 import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /** Decodes a walked JPEG with the JDK's decoder, which fills gaps in silence: any word of its about damage refuses. */
 final class JpegDecoder {
+    private static final ImageReaderSpi JDK = jdk();
+
     private JpegDecoder() {}
+
+    /** The JDK's own decoder, whatever other plug-ins the class path brings. */
+    private static ImageReaderSpi jdk() {
+        var readers = ImageIO.getImageReadersByFormatName("jpeg");
+        while (readers.hasNext()) {
+            ImageReaderSpi found = readers.next().getOriginatingProvider();
+            if (found.getClass().getName().startsWith("com.sun.imageio.plugins.jpeg."))
+                return found;
+        }
+        throw new IllegalStateException("this Java has no JPEG decoder; use a JDK with the module java.desktop");
+    }
 
     static Decoded decode(byte[] bytes, long maxPixels) {
         JpegFile file = JpegFile.walk(bytes, maxPixels);
         List<String> complaints = new ArrayList<>();
-        javax.imageio.ImageReader decoder = ImageIO.getImageReadersByFormatName("jpeg").next();
+        javax.imageio.ImageReader decoder = newDecoder();
         try (var in = new MemoryCacheImageInputStream(new ByteArrayInputStream(file.essential()))) {
             decoder.addIIOReadWarningListener((source, warning) -> complaints.add(warning));
             decoder.setInput(in, true, true);
@@ -35,6 +49,14 @@ final class JpegDecoder {
             throw new DataException("is a damaged JPEG: " + e.getMessage() + "; copy it again from its source", e);
         } finally {
             decoder.dispose();
+        }
+    }
+
+    private static javax.imageio.ImageReader newDecoder() {
+        try {
+            return JDK.createReaderInstance();
+        } catch (IOException e) {
+            throw new IllegalStateException("the JDK's JPEG decoder does not start", e);
         }
     }
 

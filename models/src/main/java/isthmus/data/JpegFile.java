@@ -10,6 +10,8 @@ import java.io.ByteArrayOutputStream;
  * thumbnails and comments never reach the decoder.
  */
 final class JpegFile {
+    /** Progressive files have about ten scans; each costs a pass over the whole picture. */
+    private static final int MAX_SCANS = 100;
     /** In a baseline or progressive JPEG each 8 x 8 block costs at least one bit. */
     private static final int PIXELS_A_BYTE = 512;
     private static final int SOF0 = 0xC0;
@@ -62,7 +64,7 @@ final class JpegFile {
     static JpegFile walk(byte[] bytes, long maxPixels) {
         var file = new JpegFile(bytes, maxPixels);
         int at = 2;
-        boolean scan = false;
+        int scans = 0;
         while (true) {
             while (at + 1 < bytes.length && bytes[at] == (byte) 0xFF && bytes[at + 1] == (byte) 0xFF)
                 at++;
@@ -76,14 +78,15 @@ final class JpegFile {
             int end = file.segmentEnd(at);
             file.segment(marker, at, end);
             if (marker == SOS) {
-                scan = true;
+                if (++scans > MAX_SCANS)
+                    throw damaged("it has more than " + MAX_SCANS + " scans");
                 int next = file.scanEnd(end);
                 file.kept.write(bytes, at, next - at);
                 end = next;
             }
             at = end;
         }
-        if (!scan)
+        if (scans == 0)
             throw damaged("it holds no picture data");
         return file;
     }

@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 /** Parses one CheXpert-style CSV strictly: what is not understood is refused with its line, never guessed. */
 final class LabelCsv {
@@ -27,6 +28,7 @@ final class LabelCsv {
     static final int MAX_COLUMNS = 4096;
     static final int MAX_ROWS = 4_000_000;
     private static final String PATH = "Path";
+    private static final Pattern NUMBER = Pattern.compile("[-+]?\\d{1,9}(\\.\\d{0,9})?");
 
     private final Path csv;
     private final List<String> labels;
@@ -196,12 +198,8 @@ final class LabelCsv {
     private float label(String text, String column, long line) {
         if (text.isEmpty())
             return LabelTable.UNKNOWN;
-        double value;
-        try {
-            value = Double.parseDouble(text);
-        } catch (NumberFormatException e) {
-            value = Double.NaN;
-        }
+        // Java's own parser takes more ("1f", "0x1p0") than a table should hold.
+        double value = NUMBER.matcher(text).matches() ? Double.parseDouble(text) : Double.NaN;
         if (value == 1)
             return 1;
         if (value == 0)

@@ -31,7 +31,8 @@ public final class LabelTable {
      * How a table is read.
      *
      * @param base          folder that paths are relative to; by default the CSV's own
-     * @param root          folder that no path may leave; by default {@code base}
+     * @param root          folder that no path may leave, by its text (links inside it are the hospital's own affair); by
+     *                      default {@code base}
      * @param uncertain     what -1 counts as
      * @param dropUnlabeled whether rows whose chosen labels are all unknown are left out
      */

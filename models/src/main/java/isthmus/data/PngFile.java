@@ -19,6 +19,7 @@ final class PngFile {
     private static final int EXIF = 0x65584966;
     /** A row of pixels must stay small, whatever its form. */
     private static final int MAX_SIDE = 1 << 20;
+    private static final int MAX_SPANS = 1 << 20;
     /** Deflate never packs tighter than this. */
     private static final long MAX_RATIO = 1032;
 
@@ -91,7 +92,11 @@ final class PngFile {
         switch (kind) {
             case IHDR -> header(start, length, maxPixels);
             case PLTE -> palette(start, length);
-            case IDAT -> data.add(new Span(start, length));
+            case IDAT -> {
+                data.add(new Span(start, length));
+                if (data.size() > MAX_SPANS)
+                    throw damaged("its pixels lie in more than " + MAX_SPANS + " pieces");
+            }
             case EXIF -> orientation = Exif.orientation(bytes, start, start + length);
             case IEND -> {
             }

@@ -108,6 +108,8 @@ class LabelTableTest {
         assertSays(refusal("Path,Pneumonia\na.png,1\nb.png,maybe\n", "Pneumonia"), "line 3", "\"Pneumonia\"",
                 "\"maybe\"");
         assertSays(refusal("Path,A\na.png,2.0\n", "A"), "line 2", "2.0");
+        assertSays(refusal("Path,A\na.png,1f\n", "A"), "1f");
+        assertSays(refusal("Path,A\na.png,1e0\n", "A"), "1e0");
         assertSays(refusal("Path,A\na.png,nan\n", "A"), "nan");
         assertSays(refusal("Path,A\na.png,Infinity\n", "A"), "Infinity");
         assertSays(refusal("Path,A\na.png\n", "A"), "line 2", "1 fields", "2 columns");
