@@ -3,4 +3,5 @@
 module isthmus.bindings {
     exports isthmus.bindings to isthmus.runtime;
     exports isthmus.bindings.onednn to isthmus.runtime;
+    exports isthmus.bindings.kernels to isthmus.runtime;
 }

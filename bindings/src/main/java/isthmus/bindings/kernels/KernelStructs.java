@@ -1,0 +1,61 @@
+package isthmus.bindings.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+
+/** Writes the structures of {@code isthmus.h}: all of float64 and int64, without holes. */
+public final class KernelStructs {
+    /** Bytes of {@code ist_sgd_options}. */
+    public static final long SGD_BYTES = 56;
+    /** Bytes of {@code ist_adam_options}. */
+    public static final long ADAM_BYTES = 64;
+    /** Bytes of {@code ist_window}. */
+    public static final long WINDOW_BYTES = 176;
+
+    /** Where {@code gradient_scale} and {@code step} lie, for those who change only them from step to step. */
+    public static final long SGD_GRADIENT_SCALE = 32;
+    public static final long SGD_STEP = 40;
+    public static final long ADAM_GRADIENT_SCALE = 40;
+    public static final long ADAM_STEP = 48;
+
+    private KernelStructs() {}
+
+    /** Writes SGD's options; steps count from 1. */
+    public static void putSgd(MemorySegment to, double lr, double momentum, double dampening, double weightDecay,
+            double gradientScale, long step, boolean nesterov) {
+        doubles(to, lr, momentum, dampening, weightDecay, gradientScale);
+        longs(to, SGD_STEP, step, nesterov ? 1 : 0);
+    }
+
+    /** Writes Adam's options; steps count from 1; decoupled weight decay is AdamW's. */
+    public static void putAdam(MemorySegment to, double lr, double beta1, double beta2, double epsilon,
+            double weightDecay, double gradientScale, long step, boolean decoupled) {
+        doubles(to, lr, beta1, beta2, epsilon, weightDecay, gradientScale);
+        longs(to, ADAM_STEP, step, decoupled ? 1 : 0);
+    }
+
+    /**
+     * Writes a window over depth, height and width, three numbers each (in two dimensions depth is: in 1, out 1, kernel 1,
+     * stride 1, padding 0, dilation 1).
+     */
+    public static void putWindow(MemorySegment to, long batch, long channels, long outChannels, long groups, long[] in,
+            long[] out, long[] kernel, long[] stride, long[] padding, long[] dilation) {
+        longs(to, 0, batch, channels, outChannels, groups);
+        long at = 4L * Long.BYTES;
+        for (long[] part : new long[][] {in, out, kernel, stride, padding, dilation}) {
+            if (part.length != 3) throw new IllegalArgumentException("a window has 3 axes, not " + part.length);
+            longs(to, at, part);
+            at += 3L * Long.BYTES;
+        }
+    }
+
+    private static void doubles(MemorySegment to, double... values) {
+        for (int i = 0; i < values.length; i++)
+            to.setAtIndex(ValueLayout.JAVA_DOUBLE, i, values[i]);
+    }
+
+    private static void longs(MemorySegment to, long at, long... values) {
+        for (int i = 0; i < values.length; i++)
+            to.set(ValueLayout.JAVA_LONG, at + (long) i * Long.BYTES, values[i]);
+    }
+}

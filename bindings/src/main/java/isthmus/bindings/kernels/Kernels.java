@@ -1,0 +1,401 @@
+package isthmus.bindings.kernels;
+
+import static isthmus.bindings.Downcalls.failure;
+import static isthmus.bindings.kernels.Table.check;
+
+import isthmus.bindings.NativeLibrary;
+import isthmus.bindings.NativeMemory;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Our native kernels, one static method a function of {@code isthmus.h}, where shapes and formulas stand. Pointers are
+ * native segments and are not kept; NULL is {@link MemorySegment#NULL}. Nothing is allocated on the heap; a refusal
+ * becomes a {@link isthmus.bindings.NativeException}, and an absent library throws why it is absent. What {@code options}
+ * and {@code window} point to is written by {@link KernelStructs}.
+ */
+public final class Kernels {
+    /** Element types. */
+    public static final int F32 = 0;
+    public static final int BF16 = 1;
+    /** For {@link #convert} only. */
+    public static final int F16 = 2;
+
+    private Kernels() {}
+
+    /** Why the kernels cannot be used; empty if they can. */
+    public static Optional<String> problem() { return NativeLibrary.kernels().problem(); }
+
+    /** Every C function bound, with its ABI letters; see {@link isthmus.bindings.Downcalls}. */
+    public static Map<String, String> signatures() { return Table.LIBRARY.signatures(); }
+
+    /** The instruction set in use: avx512, avx2 or plain. */
+    public static String isa() {
+        try {
+            return NativeMemory.text((MemorySegment) Table.ISA.invokeExact());
+        } catch (Throwable t) {
+            throw failure("ist_isa", t);
+        }
+    }
+
+    /** One step of SGD with momentum, Nesterov momentum and weight decay, as torch.optim.SGD. */
+    public static void sgd(MemorySegment options, MemorySegment p, MemorySegment g, MemorySegment m, long n) {
+        try {
+            check("ist_sgd", (int) Table.SGD.invokeExact(options, p, g, m, n));
+        } catch (Throwable t) {
+            throw failure("ist_sgd", t);
+        }
+    }
+
+    /** One step of Adam, AdamW or, with {@code vmax}, AMSGrad, as torch.optim; {@code vmax} may be NULL. */
+    public static void adam(MemorySegment options, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, MemorySegment vmax, long n) {
+        try {
+            check("ist_adam", (int) Table.ADAM.invokeExact(options, p, g, m, v, vmax, n));
+        } catch (Throwable t) {
+            throw failure("ist_adam", t);
+        }
+    }
+
+    /** {@code g += mu (p - p0)}: the gradient of FedProx's proximal term. */
+    public static void proximal(MemorySegment g, MemorySegment p, MemorySegment p0, float mu, long n) {
+        try {
+            check("ist_proximal", (int) Table.PROXIMAL.invokeExact(g, p, p0, mu, n));
+        } catch (Throwable t) {
+            throw failure("ist_proximal", t);
+        }
+    }
+
+    /** Writes the sum of squares as one float64; its bits do not depend on the number of threads. */
+    public static void sumOfSquares(MemorySegment x, long n, MemorySegment sum) {
+        try {
+            check("ist_sum_of_squares", (int) Table.SUM_OF_SQUARES.invokeExact(x, n, sum));
+        } catch (Throwable t) {
+            throw failure("ist_sum_of_squares", t);
+        }
+    }
+
+    /** Writes as one int64 how many elements are infinite or no number. */
+    public static void countNonfinite(MemorySegment x, long n, MemorySegment count) {
+        try {
+            check("ist_count_nonfinite", (int) Table.COUNT_NONFINITE.invokeExact(x, n, count));
+        } catch (Throwable t) {
+            throw failure("ist_count_nonfinite", t);
+        }
+    }
+
+    /** Writes {@code min(1, maxNorm / (sqrt(sumOfSquares) + 1e-6))} as one float64. */
+    public static void clipFactor(MemorySegment sumOfSquares, double maxNorm, MemorySegment factor) {
+        try {
+            check("ist_clip_factor", (int) Table.CLIP_FACTOR.invokeExact(sumOfSquares, maxNorm, factor));
+        } catch (Throwable t) {
+            throw failure("ist_clip_factor", t);
+        }
+    }
+
+    /** {@code out = base + sum of weights[j] updates[j]}, in float64 in the order of j; updates is an array of k pointers. */
+    public static void fold(MemorySegment base, MemorySegment updates, MemorySegment weights, long k, MemorySegment out, long n) {
+        try {
+            check("ist_fold", (int) Table.FOLD.invokeExact(base, updates, weights, k, out, n));
+        } catch (Throwable t) {
+            throw failure("ist_fold", t);
+        }
+    }
+
+    /** {@code y = a - b}. */
+    public static void difference(MemorySegment a, MemorySegment b, MemorySegment y, long n) {
+        try {
+            check("ist_difference", (int) Table.DIFFERENCE.invokeExact(a, b, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_difference", t);
+        }
+    }
+
+    /** {@code y = factor x}. */
+    public static void scale(MemorySegment x, float factor, MemorySegment y, long n) {
+        try {
+            check("ist_scale", (int) Table.SCALE.invokeExact(x, factor, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_scale", t);
+        }
+    }
+
+    /** {@code y += factor x}. */
+    public static void axpy(float factor, MemorySegment x, MemorySegment y, long n) {
+        try {
+            check("ist_axpy", (int) Table.AXPY.invokeExact(factor, x, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_axpy", t);
+        }
+    }
+
+    /** Copies {@code n} bytes on all threads. */
+    public static void copy(MemorySegment x, MemorySegment y, long n) {
+        try {
+            check("ist_copy", (int) Table.COPY.invokeExact(x, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_copy", t);
+        }
+    }
+
+    /** {@code y = x} in another element type, rounded to nearest even. */
+    public static void convert(int from, MemorySegment x, int to, MemorySegment y, long n) {
+        try {
+            check("ist_convert", (int) Table.CONVERT.invokeExact(from, x, to, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_convert", t);
+        }
+    }
+
+    /** {@code y[r,j] = scale[j] x[r,j] + shift[j]}: bytes of pictures to activations. */
+    public static void convertU8(MemorySegment x, int dtype, MemorySegment y, MemorySegment scale, MemorySegment shift, long rows, long c) {
+        try {
+            check("ist_convert_u8", (int) Table.CONVERT_U8.invokeExact(x, dtype, y, scale, shift, rows, c));
+        } catch (Throwable t) {
+            throw failure("ist_convert_u8", t);
+        }
+    }
+
+    /** Every element becomes {@code value}. */
+    public static void fill(int dtype, MemorySegment y, float value, long n) {
+        try {
+            check("ist_fill", (int) Table.FILL.invokeExact(dtype, y, value, n));
+        } catch (Throwable t) {
+            throw failure("ist_fill", t);
+        }
+    }
+
+    /** {@code y = max(x, 0)}. */
+    public static void relu(int dtype, MemorySegment x, MemorySegment y, long n) {
+        try {
+            check("ist_relu", (int) Table.RELU.invokeExact(dtype, x, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_relu", t);
+        }
+    }
+
+    /** {@code dx = y > 0 ? dy : 0}. */
+    public static void reluBackward(int dtype, MemorySegment y, MemorySegment dy, MemorySegment dx, long n) {
+        try {
+            check("ist_relu_backward", (int) Table.RELU_BACKWARD.invokeExact(dtype, y, dy, dx, n));
+        } catch (Throwable t) {
+            throw failure("ist_relu_backward", t);
+        }
+    }
+
+    /** {@code y = a + b}. */
+    public static void add(int dtype, MemorySegment a, MemorySegment b, MemorySegment y, long n) {
+        try {
+            check("ist_add", (int) Table.ADD.invokeExact(dtype, a, b, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_add", t);
+        }
+    }
+
+    /** {@code y = max(a + b, 0)}. */
+    public static void addRelu(int dtype, MemorySegment a, MemorySegment b, MemorySegment y, long n) {
+        try {
+            check("ist_add_relu", (int) Table.ADD_RELU.invokeExact(dtype, a, b, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_add_relu", t);
+        }
+    }
+
+    /** {@code y = keep ? x / (1 - p) : 0}, forward and backward alike; state is two int64, seed and step. */
+    public static void dropout(int dtype, MemorySegment x, MemorySegment y, float p, MemorySegment state, int op, long n) {
+        try {
+            check("ist_dropout", (int) Table.DROPOUT.invokeExact(dtype, x, y, p, state, op, n));
+        } catch (Throwable t) {
+            throw failure("ist_dropout", t);
+        }
+    }
+
+    /** Mean and biased variance of each channel. */
+    public static void channelStatistics(int dtype, MemorySegment x, long ldx, long rows, long c, MemorySegment mean, MemorySegment variance) {
+        try {
+            check("ist_channel_statistics", (int) Table.CHANNEL_STATISTICS.invokeExact(dtype, x, ldx, rows, c, mean, variance));
+        } catch (Throwable t) {
+            throw failure("ist_channel_statistics", t);
+        }
+    }
+
+    /** Moves running statistics towards a batch's, with the unbiased variance. */
+    public static void updateStatistics(MemorySegment mean, MemorySegment variance, MemorySegment runningMean, MemorySegment runningVariance, float momentum, long count, long c) {
+        try {
+            check("ist_update_statistics", (int) Table.UPDATE_STATISTICS.invokeExact(mean, variance, runningMean, runningVariance, momentum, count, c));
+        } catch (Throwable t) {
+            throw failure("ist_update_statistics", t);
+        }
+    }
+
+    /** Normalises, and adds a residual (or NULL) and rectifies if asked. */
+    public static void batchNorm(int dtype, MemorySegment x, long ldx, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int relu, MemorySegment y, long ldy, long rows, long c) {
+        try {
+            check("ist_batch_norm", (int) Table.BATCH_NORM.invokeExact(dtype, x, ldx, mean, variance, gamma, beta, epsilon, residual, relu, y, ldy, rows, c));
+        } catch (Throwable t) {
+            throw failure("ist_batch_norm", t);
+        }
+    }
+
+    /** Gradients of {@link #batchNorm}; y, dx and dresidual may be NULL. */
+    public static void batchNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy, long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, float epsilon, int relu, int frozen, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long rows, long c) {
+        try {
+            check("ist_batch_norm_backward", (int) Table.BATCH_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy, mean, variance, gamma, epsilon, relu, frozen, dx, dgamma, dbeta, dresidual, rows, c));
+        } catch (Throwable t) {
+            throw failure("ist_batch_norm_backward", t);
+        }
+    }
+
+    /** Maximum of each window and where it was; position may be NULL. */
+    public static void maxPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y, MemorySegment position) {
+        try {
+            check("ist_max_pool", (int) Table.MAX_POOL.invokeExact(dtype, window, x, y, position));
+        } catch (Throwable t) {
+            throw failure("ist_max_pool", t);
+        }
+    }
+
+    /** Sends dy to where the maxima were. */
+    public static void maxPoolBackward(int dtype, MemorySegment window, MemorySegment dy, MemorySegment position, MemorySegment dx) {
+        try {
+            check("ist_max_pool_backward", (int) Table.MAX_POOL_BACKWARD.invokeExact(dtype, window, dy, position, dx));
+        } catch (Throwable t) {
+            throw failure("ist_max_pool_backward", t);
+        }
+    }
+
+    /** Mean of each window, the padding's zeros included. */
+    public static void avgPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y) {
+        try {
+            check("ist_avg_pool", (int) Table.AVG_POOL.invokeExact(dtype, window, x, y));
+        } catch (Throwable t) {
+            throw failure("ist_avg_pool", t);
+        }
+    }
+
+    /** Spreads dy over each window. */
+    public static void avgPoolBackward(int dtype, MemorySegment window, MemorySegment dy, MemorySegment dx) {
+        try {
+            check("ist_avg_pool_backward", (int) Table.AVG_POOL_BACKWARD.invokeExact(dtype, window, dy, dx));
+        } catch (Throwable t) {
+            throw failure("ist_avg_pool_backward", t);
+        }
+    }
+
+    /** {@code [n,s,c] -> [n,c]}: the mean over s. */
+    public static void globalAvgPool(int dtype, MemorySegment x, MemorySegment y, long n, long s, long c) {
+        try {
+            check("ist_global_avg_pool", (int) Table.GLOBAL_AVG_POOL.invokeExact(dtype, x, y, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_global_avg_pool", t);
+        }
+    }
+
+    /** {@code dx = dy / s}. */
+    public static void globalAvgPoolBackward(int dtype, MemorySegment dy, MemorySegment dx, long n, long s, long c) {
+        try {
+            check("ist_global_avg_pool_backward", (int) Table.GLOBAL_AVG_POOL_BACKWARD.invokeExact(dtype, dy, dx, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_global_avg_pool_backward", t);
+        }
+    }
+
+    /** Direct convolution, for shapes that have no faster way; bias may be NULL. */
+    public static void conv(int dtype, MemorySegment window, MemorySegment x, MemorySegment w, MemorySegment bias, MemorySegment y) {
+        try {
+            check("ist_conv", (int) Table.CONV.invokeExact(dtype, window, x, w, bias, y));
+        } catch (Throwable t) {
+            throw failure("ist_conv", t);
+        }
+    }
+
+    /** Gradient of {@link #conv} by its input. */
+    public static void convBackwardData(int dtype, MemorySegment window, MemorySegment dy, MemorySegment w, MemorySegment dx) {
+        try {
+            check("ist_conv_backward_data", (int) Table.CONV_BACKWARD_DATA.invokeExact(dtype, window, dy, w, dx));
+        } catch (Throwable t) {
+            throw failure("ist_conv_backward_data", t);
+        }
+    }
+
+    /** Gradient of {@link #conv} by its weight. */
+    public static void convBackwardWeights(int dtype, MemorySegment window, MemorySegment x, MemorySegment dy, MemorySegment dw) {
+        try {
+            check("ist_conv_backward_weights", (int) Table.CONV_BACKWARD_WEIGHTS.invokeExact(dtype, window, x, dy, dw));
+        } catch (Throwable t) {
+            throw failure("ist_conv_backward_weights", t);
+        }
+    }
+
+    /** Mean softmax cross-entropy; rows with a negative label contribute nothing; gradient may be NULL. */
+    public static void crossEntropy(MemorySegment logits, MemorySegment labels, MemorySegment loss, MemorySegment gradient, long n, long c) {
+        try {
+            check("ist_cross_entropy", (int) Table.CROSS_ENTROPY.invokeExact(logits, labels, loss, gradient, n, c));
+        } catch (Throwable t) {
+            throw failure("ist_cross_entropy", t);
+        }
+    }
+
+    /** Mean binary cross-entropy over known labels (not negative); positiveWeights and gradient may be NULL. */
+    public static void bceWithLogits(MemorySegment logits, MemorySegment labels, MemorySegment positiveWeights, MemorySegment loss, MemorySegment gradient, long n, long c) {
+        try {
+            check("ist_bce_with_logits", (int) Table.BCE_WITH_LOGITS.invokeExact(logits, labels, positiveWeights, loss, gradient, n, c));
+        } catch (Throwable t) {
+            throw failure("ist_bce_with_logits", t);
+        }
+    }
+
+    /** Row-wise softmax. */
+    public static void softmax(MemorySegment x, MemorySegment y, long n, long c) {
+        try {
+            check("ist_softmax", (int) Table.SOFTMAX.invokeExact(x, y, n, c));
+        } catch (Throwable t) {
+            throw failure("ist_softmax", t);
+        }
+    }
+
+    /** {@code y = 1 / (1 + exp(-x))}. */
+    public static void sigmoid(MemorySegment x, MemorySegment y, long n) {
+        try {
+            check("ist_sigmoid", (int) Table.SIGMOID.invokeExact(x, y, n));
+        } catch (Throwable t) {
+            throw failure("ist_sigmoid", t);
+        }
+    }
+
+    /** {@code [n,s,c] -> [n,c,s]}; the element types may differ. */
+    public static void channelsFirst(int from, MemorySegment x, int to, MemorySegment y, long n, long s, long c) {
+        try {
+            check("ist_channels_first", (int) Table.CHANNELS_FIRST.invokeExact(from, x, to, y, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_channels_first", t);
+        }
+    }
+
+    /** {@code [n,c,s] -> [n,s,c]}; the element types may differ. */
+    public static void channelsLast(int from, MemorySegment x, int to, MemorySegment y, long n, long s, long c) {
+        try {
+            check("ist_channels_last", (int) Table.CHANNELS_LAST.invokeExact(from, x, to, y, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_channels_last", t);
+        }
+    }
+
+    /** Sum of each column. */
+    public static void columnSum(int dtype, MemorySegment x, long ldx, MemorySegment sum, long rows, long c) {
+        try {
+            check("ist_column_sum", (int) Table.COLUMN_SUM.invokeExact(dtype, x, ldx, sum, rows, c));
+        } catch (Throwable t) {
+            throw failure("ist_column_sum", t);
+        }
+    }
+
+    /** {@code y[r,j] = x[r,j] + bias[j]}. */
+    public static void addBias(int dtype, MemorySegment x, MemorySegment bias, MemorySegment y, long rows, long c) {
+        try {
+            check("ist_add_bias", (int) Table.ADD_BIAS.invokeExact(dtype, x, bias, y, rows, c));
+        } catch (Throwable t) {
+            throw failure("ist_add_bias", t);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package isthmus.bindings.kernels;
+
+import isthmus.bindings.Downcalls;
+import isthmus.bindings.NativeException;
+import isthmus.bindings.NativeLibrary;
+import isthmus.bindings.NativeMemory;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+
+/** The functions of {@code isthmus.h} as handles, and the check of their status. */
+final class Table {
+    static final Downcalls LIBRARY = new Downcalls(NativeLibrary.kernels());
+
+    static final MethodHandle LAST_ERROR = LIBRARY.bind("ist_last_error", "p");
+    static final MethodHandle ISA = LIBRARY.bind("ist_isa", "p");
+    static final MethodHandle SGD = LIBRARY.bind("ist_sgd", "ippppl");
+    static final MethodHandle ADAM = LIBRARY.bind("ist_adam", "ippppppl");
+    static final MethodHandle PROXIMAL = LIBRARY.bind("ist_proximal", "ipppfl");
+    static final MethodHandle SUM_OF_SQUARES = LIBRARY.bind("ist_sum_of_squares", "iplp");
+    static final MethodHandle COUNT_NONFINITE = LIBRARY.bind("ist_count_nonfinite", "iplp");
+    static final MethodHandle CLIP_FACTOR = LIBRARY.bind("ist_clip_factor", "ipdp");
+    static final MethodHandle FOLD = LIBRARY.bind("ist_fold", "ippplpl");
+    static final MethodHandle DIFFERENCE = LIBRARY.bind("ist_difference", "ipppl");
+    static final MethodHandle SCALE = LIBRARY.bind("ist_scale", "ipfpl");
+    static final MethodHandle AXPY = LIBRARY.bind("ist_axpy", "ifppl");
+    static final MethodHandle COPY = LIBRARY.bind("ist_copy", "ippl");
+    static final MethodHandle CONVERT = LIBRARY.bind("ist_convert", "iipipl");
+    static final MethodHandle CONVERT_U8 = LIBRARY.bind("ist_convert_u8", "ipipppll");
+    static final MethodHandle FILL = LIBRARY.bind("ist_fill", "iipfl");
+    static final MethodHandle RELU = LIBRARY.bind("ist_relu", "iippl");
+    static final MethodHandle RELU_BACKWARD = LIBRARY.bind("ist_relu_backward", "iipppl");
+    static final MethodHandle ADD = LIBRARY.bind("ist_add", "iipppl");
+    static final MethodHandle ADD_RELU = LIBRARY.bind("ist_add_relu", "iipppl");
+    static final MethodHandle DROPOUT = LIBRARY.bind("ist_dropout", "iippfpil");
+    static final MethodHandle CHANNEL_STATISTICS = LIBRARY.bind("ist_channel_statistics", "iiplllpp");
+    static final MethodHandle UPDATE_STATISTICS = LIBRARY.bind("ist_update_statistics", "ippppfll");
+    static final MethodHandle BATCH_NORM = LIBRARY.bind("ist_batch_norm", "iiplppppfpiplll");
+    static final MethodHandle BATCH_NORM_BACKWARD = LIBRARY.bind("ist_batch_norm_backward", "iiplpplpppfiippppll");
+    static final MethodHandle MAX_POOL = LIBRARY.bind("ist_max_pool", "iipppp");
+    static final MethodHandle MAX_POOL_BACKWARD = LIBRARY.bind("ist_max_pool_backward", "iipppp");
+    static final MethodHandle AVG_POOL = LIBRARY.bind("ist_avg_pool", "iippp");
+    static final MethodHandle AVG_POOL_BACKWARD = LIBRARY.bind("ist_avg_pool_backward", "iippp");
+    static final MethodHandle GLOBAL_AVG_POOL = LIBRARY.bind("ist_global_avg_pool", "iipplll");
+    static final MethodHandle GLOBAL_AVG_POOL_BACKWARD = LIBRARY.bind("ist_global_avg_pool_backward", "iipplll");
+    static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
+    static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
+    static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");
+    static final MethodHandle CROSS_ENTROPY = LIBRARY.bind("ist_cross_entropy", "ippppll");
+    static final MethodHandle BCE_WITH_LOGITS = LIBRARY.bind("ist_bce_with_logits", "ipppppll");
+    static final MethodHandle SOFTMAX = LIBRARY.bind("ist_softmax", "ippll");
+    static final MethodHandle SIGMOID = LIBRARY.bind("ist_sigmoid", "ippl");
+    static final MethodHandle CHANNELS_FIRST = LIBRARY.bind("ist_channels_first", "iipiplll");
+    static final MethodHandle CHANNELS_LAST = LIBRARY.bind("ist_channels_last", "iipiplll");
+    static final MethodHandle COLUMN_SUM = LIBRARY.bind("ist_column_sum", "iiplpll");
+    static final MethodHandle ADD_BIAS = LIBRARY.bind("ist_add_bias", "iipppll");
+
+    private Table() {}
+
+    /** Throws the library's own words unless the status is 0. */
+    static void check(String call, int status) {
+        if (status != 0) throw new NativeException(call, status, lastError());
+    }
+
+    private static String lastError() {
+        try {
+            return NativeMemory.text((MemorySegment) LAST_ERROR.invokeExact());
+        } catch (Throwable t) {
+            throw Downcalls.failure("ist_last_error", t);
+        }
+    }
+}

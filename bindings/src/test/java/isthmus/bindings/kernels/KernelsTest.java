@@ -1,0 +1,35 @@
+package isthmus.bindings.kernels;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import isthmus.bindings.NativeException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.junit.jupiter.api.Test;
+
+class KernelsTest {
+    @Test
+    void loads() {
+        assertTrue(Kernels.problem().isEmpty(), () -> Kernels.problem().orElseThrow());
+        assertTrue(java.util.Set.of("avx512", "avx2", "plain").contains(Kernels.isa()));
+    }
+
+    @Test
+    void rectifies() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment x = arena.allocateFrom(ValueLayout.JAVA_FLOAT, -1, 2, Float.NaN, 0);
+            Kernels.relu(Kernels.F32, x, x, 4);
+            assertArrayEquals(new float[] {0, 2, Float.NaN, 0}, x.toArray(ValueLayout.JAVA_FLOAT));
+        }
+    }
+
+    @Test
+    void saysWhatWasRefused() {
+        var e = assertThrows(NativeException.class, () -> Kernels.relu(7, MemorySegment.NULL, MemorySegment.NULL, 1));
+        assertEquals("ist_relu: ist_relu_" + Kernels.isa() + ": no element type 7 (status 1)", e.getMessage());
+    }
+}

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Builds the kernels into the given folder; says in one line what is missing.
+out=$1
+command -v make >/dev/null || { echo "isthmus: make is not installed; install it (Debian: apt-get install make)" >&2; exit 1; }
+if [ -z "$CC" ]; then
+    for c in gcc clang cc; do command -v $c >/dev/null && CC=$c && break; done
+fi
+[ -n "$CC" ] && command -v "$CC" >/dev/null || {
+    echo "isthmus: no C compiler ${CC:+named $CC }found; install gcc or clang (Debian: apt-get install gcc)" >&2; exit 1; }
+# A compiler without the C library's headers fails here, not in the middle of the build.
+echo '#include <math.h>' | "$CC" -fsyntax-only -x c - 2>/dev/null || {
+    echo "isthmus: $CC finds no C headers; install them (Debian: apt-get install libc6-dev)" >&2; exit 1; }
+exec make -s -C "$(dirname "$0")" OUT="$out" CC="$CC" -j"$(getconf _NPROCESSORS_ONLN)"

@@ -1,0 +1,86 @@
+/* Losses with their gradients, and the functions that turn logits into probabilities. */
+#include "kernel.h"
+
+static void softmax_row(const float *x, double *p, int64_t c, double *log_sum) {
+    double max = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < c; j++) max = x[j] > max || x[j] != x[j] ? x[j] : max;
+    for (int64_t j = 0; j < c; j++) sum += p[j] = exp(x[j] - max);
+    for (int64_t j = 0; j < c; j++) p[j] /= sum;
+    *log_sum = log(sum) + max;
+}
+
+int KERNEL(cross_entropy)(const float *logits, const int32_t *labels, float *loss, float *gradient, int64_t n,
+                          int64_t c) {
+    REQUIRE(n >= 0 && c > 0, "%s: logits [%lld,%lld]", __func__, (long long)n, (long long)c);
+    int64_t known = 0;
+    for (int64_t i = 0; i < n; i++) {
+        REQUIRE(labels[i] < c, "%s: label %d of row %lld, but there are %lld classes", __func__, labels[i],
+                (long long)i, (long long)c);
+        known += labels[i] >= 0;
+    }
+    int threads = omp_get_max_threads();
+    double *p = calloc((size_t)(threads * (c + 1)), sizeof(double));
+    if (!p) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld classes", __func__, (long long)c);
+    PARALLEL(n * c * 8, n, 16, {
+        double *mine = p + omp_get_thread_num() * (c + 1), log_sum, sum = 0;
+        for (int64_t i = from; i < to; i++) {
+            int32_t label = labels[i];
+            if (label >= 0) {
+                softmax_row(logits + i * c, mine + 1, c, &log_sum);
+                sum += log_sum - logits[i * c + label];
+            }
+            if (gradient)
+                for (int64_t j = 0; j < c; j++)
+                    gradient[i * c + j] = label < 0 ? 0 : (float)((mine[1 + j] - (j == label)) / (double)known);
+        }
+        mine[0] = sum;
+    });
+    double sum = 0;
+    for (int t = 0; t < threads; t++) sum += p[t * (c + 1)];
+    *loss = known ? (float)(sum / (double)known) : 0;
+    free(p);
+    return IST_OK;
+}
+
+/* Labels are few beside images, so one thread does: the bits depend on nothing. */
+int KERNEL(bce_with_logits)(const float *logits, const float *labels, const float *positive_weights, float *loss,
+                            float *gradient, int64_t n, int64_t c) {
+    REQUIRE(n >= 0 && c > 0, "%s: logits [%lld,%lld]", __func__, (long long)n, (long long)c);
+    int64_t known = 0;
+    for (int64_t i = 0; i < n * c; i++) known += labels[i] >= 0;
+    double sum = 0;
+    for (int64_t i = 0; i < n * c; i++) {
+        double x = logits[i], y = labels[i], w = positive_weights ? positive_weights[i % c] : 1;
+        if (!(y >= 0)) {
+            if (gradient) gradient[i] = 0;
+            continue;
+        }
+        double tail = log1p(exp(-fabs(x))), p = 1 / (1 + exp(-x));
+        /* softplus(-x) and softplus(x), without overflow; a NaN stays one. */
+        sum += w * y * ((x < 0 ? -x : 0) + tail) + (1 - y) * ((x > 0 ? x : 0) + tail);
+        if (gradient) gradient[i] = (float)(((1 - y) * p - w * y * (1 - p)) / (double)known);
+    }
+    *loss = known ? (float)(sum / (double)known) : 0;
+    return IST_OK;
+}
+
+static void softmax_range(const float *x, float *y, int64_t c, int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; i++) {
+        double max = -INFINITY, sum = 0;
+        for (int64_t j = 0; j < c; j++) max = x[i * c + j] > max ? x[i * c + j] : max;
+        for (int64_t j = 0; j < c; j++) sum += exp(x[i * c + j] - max);
+        for (int64_t j = 0; j < c; j++) y[i * c + j] = (float)(exp(x[i * c + j] - max) / sum);
+    }
+}
+
+int KERNEL(softmax)(const float *x, float *y, int64_t n, int64_t c) {
+    REQUIRE(n >= 0 && c > 0, "%s: [%lld,%lld]", __func__, (long long)n, (long long)c);
+    PARALLEL(n * c * 8, n, 16, softmax_range(x, y, c, from, to));
+    return IST_OK;
+}
+
+int KERNEL(sigmoid)(const float *x, float *y, int64_t n) {
+    REQUIRE_SIZE(n);
+    PARALLEL(n * 8, n, GRAIN, for (int64_t i = from; i < to; i++) y[i] = (float)(1 / (1 + exp(-(double)x[i]))));
+    return IST_OK;
+}

@@ -1,0 +1,206 @@
+/*
+ * Isthmus kernels: the only C interface.
+ *
+ * Every function returns a status: IST_OK, or another one with a text in ist_last_error(). Nothing is written then
+ * unless said otherwise. No pointer is kept after a call.
+ *
+ * Activations are channels-last: `rows x c` elements, rows = batch x space, of type `dtype` (IST_F32, IST_BF16);
+ * arithmetic is float32, sums are float64. Weights, gradients of weights, statistics, logits and losses are float32.
+ * With the same number of threads a call gives the same bits every time. Input and output may be the same buffer where
+ * the element at one place depends on that place only (said as "in place allowed"); else they must not overlap.
+ */
+#ifndef ISTHMUS_H
+#define ISTHMUS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define IST_API __attribute__((visibility("default")))
+
+enum { IST_OK = 0, IST_INVALID_ARGUMENT = 1, IST_OUT_OF_MEMORY = 2 };
+
+/* Element types. IST_F16 is for ist_convert only. */
+enum { IST_F32 = 0, IST_BF16 = 1, IST_F16 = 2 };
+
+/* The text of the calling thread's last failure; valid until its next one. */
+IST_API const char *ist_last_error(void);
+
+/* The instruction set in use: "avx512", "avx2" or "plain"; the variable ISTHMUS_ISA may ask for a lower one. */
+IST_API const char *ist_isa(void);
+
+/* ---- Optimizers: one fused pass over n elements of weights p and gradients g (as torch.optim) ---- */
+
+typedef struct ist_sgd_options {
+    double lr, momentum, dampening, weight_decay;
+    double gradient_scale; /* every gradient is multiplied by it first, as by the factor of ist_clip_factor */
+    int64_t step;          /* counted from 1 */
+    int64_t nesterov;      /* 0 or 1 */
+} ist_sgd_options;
+
+/* g' = gradient_scale g + weight_decay p; m = step 1 ? g' : momentum m + (1 - dampening) g';
+ * p -= lr (nesterov ? g' + momentum m : m). m may be NULL if momentum is 0: p -= lr g'. */
+IST_API int ist_sgd(const ist_sgd_options *options, float *p, const float *g, float *m, int64_t n);
+
+typedef struct ist_adam_options {
+    double lr, beta1, beta2, epsilon, weight_decay;
+    double gradient_scale;
+    int64_t step;      /* counted from 1 */
+    int64_t decoupled; /* 1: AdamW, p *= 1 - lr weight_decay; 0: Adam, g' += weight_decay p */
+} ist_adam_options;
+
+/* m += (1 - beta1) (g' - m); v = beta2 v + (1 - beta2) g'^2; p -= lr / (1 - beta1^step) m / (sqrt(v^) + epsilon)
+ * with v^ = v / (1 - beta2^step). vmax: NULL, or the running maximum of v taken in its place (AMSGrad). */
+IST_API int ist_adam(const ist_adam_options *options, float *p, const float *g, float *m, float *v, float *vmax,
+                     int64_t n);
+
+/* g += mu (p - p0): the gradient of FedProx's proximal term (Li et al. 2020). */
+IST_API int ist_proximal(float *g, const float *p, const float *p0, float mu, int64_t n);
+
+/* *sum = sum of x^2. The bits do not depend on the number of threads. */
+IST_API int ist_sum_of_squares(const float *x, int64_t n, double *sum);
+
+/* *count = how many elements are infinite or no number. */
+IST_API int ist_count_nonfinite(const float *x, int64_t n, int64_t *count);
+
+/* *factor = min(1, max_norm / (sqrt(*sum_of_squares) + 1e-6)), as torch.nn.utils.clip_grad_norm_. */
+IST_API int ist_clip_factor(const double *sum_of_squares, double max_norm, double *factor);
+
+/* ---- Weight buffers ---- */
+
+/* out = base + sum over j of weights[j] updates[j], summed in float64 in the order of j. out may be base. */
+IST_API int ist_fold(const float *base, const float *const *updates, const double *weights, int64_t k, float *out,
+                     int64_t n);
+
+/* y = a - b; in place allowed. */
+IST_API int ist_difference(const float *a, const float *b, float *y, int64_t n);
+
+/* y = factor x; in place allowed. */
+IST_API int ist_scale(const float *x, float factor, float *y, int64_t n);
+
+/* y += factor x. */
+IST_API int ist_axpy(float factor, const float *x, float *y, int64_t n);
+
+/* Copies n bytes, on all threads. */
+IST_API int ist_copy(const void *x, void *y, int64_t n);
+
+/* ---- Element types ---- */
+
+/* y = x in another type, rounded to nearest, ties to even; a NaN stays one. In place allowed between equal sizes. */
+IST_API int ist_convert(int from, const void *x, int to, void *y, int64_t n);
+
+/* y[r,j] = scale[j] x[r,j] + shift[j]: bytes of pictures to normalised activations. */
+IST_API int ist_convert_u8(const uint8_t *x, int dtype, void *y, const float *scale, const float *shift, int64_t rows,
+                           int64_t c);
+
+/* Every element becomes value. */
+IST_API int ist_fill(int dtype, void *y, float value, int64_t n);
+
+/* ---- Element by element; in place allowed ---- */
+
+/* y = max(x, 0); a NaN stays one. */
+IST_API int ist_relu(int dtype, const void *x, void *y, int64_t n);
+
+/* dx = y > 0 ? dy : 0, from the forward result y. */
+IST_API int ist_relu_backward(int dtype, const void *y, const void *dy, void *dx, int64_t n);
+
+/* y = a + b. */
+IST_API int ist_add(int dtype, const void *a, const void *b, void *y, int64_t n);
+
+/* y = max(a + b, 0). Its backward is ist_relu_backward, once, for both. */
+IST_API int ist_add_relu(int dtype, const void *a, const void *b, void *y, int64_t n);
+
+/* y = keep ? x / (1 - p) : 0. Whether element i stays depends on (state[0] = seed, state[1] = step, op, i) alone
+ * (splitmix64), so the backward pass is the same call on dy. 0 <= p < 1. */
+IST_API int ist_dropout(int dtype, const void *x, void *y, float p, const int64_t *state, int op, int64_t n);
+
+/* ---- Batch normalisation (Ioffe and Szegedy 2015); rows of x and dx are ldx >= c apart, all others ldy >= c ---- */
+
+/* mean[j], variance[j] (biased) over the rows. */
+IST_API int ist_channel_statistics(int dtype, const void *x, int64_t ldx, int64_t rows, int64_t c, float *mean,
+                                   float *variance);
+
+/* running += momentum (batch - running), with the unbiased variance over `count` elements a channel. */
+IST_API int ist_update_statistics(const float *mean, const float *variance, float *running_mean,
+                                  float *running_variance, float momentum, int64_t count, int64_t c);
+
+/* z = (x - mean) / sqrt(variance + epsilon) gamma + beta (+ residual); y = relu ? max(z, 0) : z.
+ * Training: with the batch's statistics. Evaluation: with the running ones. residual may be NULL. */
+IST_API int ist_batch_norm(int dtype, const void *x, int64_t ldx, const float *mean, const float *variance,
+                           const float *gamma, const float *beta, float epsilon, const void *residual, int relu,
+                           void *y, int64_t ldy, int64_t rows, int64_t c);
+
+/* dz = relu ? (y > 0 ? dy : 0) : dy; h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
+ * dx = gamma / sqrt(variance + epsilon) (dz - dbeta / rows - h dgamma / rows); dresidual = dz.
+ * y is read only if relu. dx and dresidual may be NULL (not wanted); dresidual may be dy. frozen 1: mean and variance
+ * were constants, so dx = gamma / sqrt(variance + epsilon) dz. */
+IST_API int ist_batch_norm_backward(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
+                                    const float *mean, const float *variance, const float *gamma, float epsilon,
+                                    int relu, int frozen, void *dx, float *dgamma, float *dbeta, void *dresidual,
+                                    int64_t rows, int64_t c);
+
+/* ---- Windows: pooling and convolution over depth, height, width; in two dimensions depth is 1 ---- */
+
+typedef struct ist_window {
+    int64_t batch, channels, out_channels, groups; /* pooling: out_channels and groups are not read */
+    int64_t in[3], out[3];
+    int64_t kernel[3], stride[3], padding[3], dilation[3]; /* padding: at the start; dilation: 1 = dense */
+} ist_window;
+
+/* x [batch,in,c] -> y [batch,out,c]; position [batch,out,c]: where in the window the maximum (the first of equals) was,
+ * or NULL. At most 256 positions. Padding never wins; a NaN does. */
+IST_API int ist_max_pool(int dtype, const ist_window *window, const void *x, void *y, uint8_t *position);
+
+/* dx [batch,in,c] from dy and the positions. */
+IST_API int ist_max_pool_backward(int dtype, const ist_window *window, const void *dy, const uint8_t *position,
+                                  void *dx);
+
+/* The mean of each window, zeros of the padding included. */
+IST_API int ist_avg_pool(int dtype, const ist_window *window, const void *x, void *y);
+IST_API int ist_avg_pool_backward(int dtype, const ist_window *window, const void *dy, void *dx);
+
+/* y [n,c] = mean over s of x [n,s,c]; and dx = dy / s. */
+IST_API int ist_global_avg_pool(int dtype, const void *x, void *y, int64_t n, int64_t s, int64_t c);
+IST_API int ist_global_avg_pool_backward(int dtype, const void *dy, void *dx, int64_t n, int64_t s, int64_t c);
+
+/* Direct convolution for shapes that have no faster way: x [batch,in,channels], w [out_channels,channels/groups,kernel]
+ * float32, bias [out_channels] or NULL, y [batch,out,out_channels]. The gradient of the bias is ist_column_sum of dy. */
+IST_API int ist_conv(int dtype, const ist_window *window, const void *x, const float *w, const float *bias, void *y);
+IST_API int ist_conv_backward_data(int dtype, const ist_window *window, const void *dy, const float *w, void *dx);
+IST_API int ist_conv_backward_weights(int dtype, const ist_window *window, const void *x, const void *dy, float *dw);
+
+/* ---- Losses on float32 logits [n,c]; gradient [n,c] may be NULL ---- */
+
+/* Mean of -log softmax at the label; rows with a negative label contribute nothing, and none left gives 0. */
+IST_API int ist_cross_entropy(const float *logits, const int32_t *labels, float *loss, float *gradient, int64_t n,
+                              int64_t c);
+
+/* Mean over known labels (>= 0) of w y softplus(-x) + (1 - y) softplus(x); unknown ones (negative) contribute nothing,
+ * and none known gives 0. positive_weights: w, [c], or NULL for 1. */
+IST_API int ist_bce_with_logits(const float *logits, const float *labels, const float *positive_weights, float *loss,
+                                float *gradient, int64_t n, int64_t c);
+
+/* Row-wise softmax; in place allowed. */
+IST_API int ist_softmax(const float *x, float *y, int64_t n, int64_t c);
+
+/* y = 1 / (1 + exp(-x)); in place allowed. */
+IST_API int ist_sigmoid(const float *x, float *y, int64_t n);
+
+/* ---- Layout ---- */
+
+/* x [n,s,c] -> y [n,c,s], and back; the types may differ. */
+IST_API int ist_channels_first(int from, const void *x, int to, void *y, int64_t n, int64_t s, int64_t c);
+IST_API int ist_channels_last(int from, const void *x, int to, void *y, int64_t n, int64_t s, int64_t c);
+
+/* sum[j] = sum over the rows of x[r,j]; rows are ldx apart. */
+IST_API int ist_column_sum(int dtype, const void *x, int64_t ldx, float *sum, int64_t rows, int64_t c);
+
+/* y[r,j] = x[r,j] + bias[j]; in place allowed. */
+IST_API int ist_add_bias(int dtype, const void *x, const float *bias, void *y, int64_t rows, int64_t c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
