@@ -7,4 +7,5 @@ module isthmus.runtime {
     exports isthmus.backend;
     exports isthmus.graph;
     exports isthmus.nn;
+    exports isthmus.zoo;
 }

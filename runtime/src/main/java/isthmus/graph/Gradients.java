@@ -33,6 +33,13 @@ public final class Gradients {
         new Gradients(graph).run(value);
     }
 
+    /** Differentiates with respect to {@code of}, given the gradient {@code upstream} that reaches it. */
+    public static void append(Graph graph, Value of, Value upstream) {
+        Gradients g = new Gradients(graph);
+        g.contributions.put(of.id(), new ArrayList<>(List.of(upstream)));
+        g.run(null);
+    }
+
     private void run(Value loss) {
         List<Node> forward = List.copyOf(graph.nodes());
         graph.parameters().forEach((name, v) -> {
@@ -43,7 +50,7 @@ public final class Gradients {
                 n.outputs().forEach(v -> wanted.add(v.id()));
         }
         for (Node n : forward.reversed()) {
-            boolean isLoss = n.outputs().contains(loss);
+            boolean isLoss = loss != null && n.outputs().contains(loss);
             boolean reached = n.outputs().stream().anyMatch(v -> contributions.containsKey(v.id()));
             if ((isLoss || reached) && n.inputs().stream().anyMatch(v -> wanted.contains(v.id())))
                 n.op().gradient(new Step(n));

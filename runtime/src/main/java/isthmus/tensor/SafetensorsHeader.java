@@ -139,7 +139,7 @@ final class SafetensorsHeader {
             int count = Integer.parseInt(parts[r]);
             if (count < 0 || at + count > regions.length)
                 throw wrong("regions '" + counts + "' do not fit " + regions.length + " tensors");
-            Arrays.fill(regions, at, at + count, Region.values()[r]);
+            Arrays.fill(regions, at, at + count, List.of(Region.values()).get(r));
             at += count;
         }
         if (at != regions.length) throw wrong("regions '" + counts + "' do not fit " + regions.length + " tensors");

@@ -1,0 +1,231 @@
+package isthmus.backend.onednn;
+
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_BIAS;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_DIFF_BIAS;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_DIFF_DST;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_DIFF_SRC;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_DIFF_WEIGHTS;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_DST;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_SRC;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ARG_WEIGHTS;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CONVOLUTION_DIRECT;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_FORWARD_TRAINING;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_QUERY_DIFF_WEIGHTS_MD;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_QUERY_WEIGHTS_MD;
+
+import isthmus.backend.Addresses;
+import isthmus.backend.Kernel;
+import isthmus.bindings.onednn.OneDnn;
+import isthmus.bindings.onednn.PrimitiveDescs;
+import isthmus.op.Conv;
+import isthmus.op.Node;
+import isthmus.op.Value;
+import isthmus.op.Window;
+import isthmus.tensor.DType;
+import isthmus.tensor.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+
+/**
+ * Convolutions by oneDNN: activations channels-last, weights in the layout that oneDNN chooses for the shape. The float32
+ * master weights are converted on every step, and weight gradients are converted back: plain weights would run reference
+ * code. Where oneDNN has nothing fast, our direct kernels serve.
+ */
+final class ConvKernels {
+    private ConvKernels() {}
+
+    static Optional<Kernel> forward(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        Conv op = (Conv) n.op();
+        if (op.groups() == 1) {
+            Forward kernel = new Forward(dnnl, n, types, op);
+            if (kernel.call != null) return Optional.of(kernel);
+            kernel.close();
+        }
+        return Optional.of(new DirectConv.Forward(n, types, op));
+    }
+
+    static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        Conv.BackwardData op = (Conv.BackwardData) n.op();
+        if (op.groups() == 1) {
+            BackwardData kernel = new BackwardData(dnnl, n, types, op);
+            if (kernel.call != null) return Optional.of(kernel);
+            kernel.close();
+        }
+        return Optional.of(new DirectConv.BackwardData(n, types, op));
+    }
+
+    static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
+        if (op.groups() == 1) {
+            BackwardWeights kernel = new BackwardWeights(dnnl, n, types, op);
+            if (kernel.call != null) return Optional.of(kernel);
+            kernel.close();
+        }
+        return Optional.of(new DirectConv.BackwardWeights(n, types, op));
+    }
+
+    /** oneDNN's numbers of a window; it counts dilation from 0. */
+    private record Geometry(long[] strides, long[] dilates, long[] padding) {
+        static Geometry of(Window w) {
+            return new Geometry(longs(w.stride(), 0), longs(w.dilation(), -1), longs(w.padding(), 0));
+        }
+
+        private static long[] longs(List<Integer> values, int plus) {
+            return values.stream().mapToLong(v -> v + plus).toArray();
+        }
+
+        MemorySegment forward(Dnnl d, MemorySegment x, MemorySegment w, MemorySegment b, MemorySegment y) {
+            return PrimitiveDescs.convolutionForward(d.engine, DNNL_FORWARD_TRAINING, DNNL_CONVOLUTION_DIRECT, x, w, b, y, strides, dilates,
+                    padding, padding, d.attributes);
+        }
+    }
+
+    /** A convolution with one operand in oneDNN's own weight layout, in scratch memory. */
+    private abstract static class Blocked extends DnnlKernel {
+        DnnlCall call;
+        DnnlCall reorder;
+        MemorySegment plain;
+        MemorySegment blocked;
+        private long blockedAt;
+
+        Blocked(Dnnl dnnl) {
+            super(dnnl);
+        }
+
+        /** After {@code call} is known: room for the weights in its layout, and the copy to or from the master's. */
+        final void convert(int query, Shape weights, boolean toBlocked) {
+            plain = dnnl.rowMajor(handles, weights, DType.F32);
+            blocked = call.query(query);
+            blockedAt = reserve(OneDnn.memoryDescGetSize(blocked));
+            reorder = toBlocked ? DnnlCall.reorder(this, plain, blocked) : DnnlCall.reorder(this, blocked, plain);
+        }
+
+        final MemorySegment blockedIn(MemorySegment scratch) {
+            return scratch.asSlice(blockedAt);
+        }
+
+        @Override
+        public final String implementation() {
+            return "onednn " + call.implementation();
+        }
+    }
+
+    private static final class Forward extends Blocked {
+        private final Node n;
+        private final MemorySegment x;
+        private final MemorySegment y;
+        private final MemorySegment b;
+
+        Forward(Dnnl dnnl, Node n, Function<Value, DType> types, Conv op) {
+            super(dnnl);
+            this.n = n;
+            DType type = types.apply(n.in(0));
+            x = dnnl.activation(handles, n.in(0).shape(), type);
+            y = dnnl.activation(handles, n.out(0).shape(), types.apply(n.out(0)));
+            b = op.bias() ? dnnl.rowMajor(handles, n.in(2).shape(), DType.F32) : MemorySegment.NULL;
+            MemorySegment w = dnnl.any(handles, Dnnl.longs(n.in(1).shape()), type);
+            Geometry g = Geometry.of(op.window());
+            Dnnl.fast(handles, () -> g.forward(dnnl, x, w, b, y)).ifPresent(pd -> {
+                call = new DnnlCall(this, pd);
+                convert(DNNL_QUERY_WEIGHTS_MD, n.in(1).shape(), true);
+            });
+        }
+
+        @Override
+        public void bind(Addresses a) {
+            MemorySegment scratch = a.scratch();
+            reorder.bindReorder(plain, a.of(n.in(1)), blocked, blockedIn(scratch), scratch);
+            call.arg(DNNL_ARG_SRC, x, a.of(n.in(0))).arg(DNNL_ARG_WEIGHTS, blocked, blockedIn(scratch)).arg(DNNL_ARG_DST, y, a.of(n.out(0)));
+            if (b.address() != 0) call.arg(DNNL_ARG_BIAS, b, a.of(n.in(2)));
+            call.scratch(scratch);
+        }
+
+        @Override
+        public void run() {
+            reorder.run();
+            call.run();
+        }
+    }
+
+    private static final class BackwardData extends Blocked {
+        private final Node n;
+        private final MemorySegment dx;
+        private final MemorySegment dy;
+
+        BackwardData(Dnnl dnnl, Node n, Function<Value, DType> types, Conv.BackwardData op) {
+            super(dnnl);
+            this.n = n;
+            DType type = types.apply(n.in(0));
+            dy = dnnl.activation(handles, n.in(0).shape(), type);
+            dx = dnnl.activation(handles, n.out(0).shape(), types.apply(n.out(0)));
+            MemorySegment w = dnnl.any(handles, Dnnl.longs(n.in(1).shape()), type);
+            Geometry g = Geometry.of(op.window());
+            Optional<MemorySegment> hint = Dnnl.fast(handles, () -> g.forward(dnnl, dx, w, MemorySegment.NULL, dy));
+            if (hint.isEmpty()) return;
+            Dnnl.fast(handles, () -> PrimitiveDescs.convolutionBackwardData(dnnl.engine, DNNL_CONVOLUTION_DIRECT, dx, w, dy, g.strides,
+                    g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes)).ifPresent(pd -> {
+                        call = new DnnlCall(this, pd);
+                        convert(DNNL_QUERY_WEIGHTS_MD, n.in(1).shape(), true);
+                    });
+        }
+
+        @Override
+        public void bind(Addresses a) {
+            MemorySegment scratch = a.scratch();
+            reorder.bindReorder(plain, a.of(n.in(1)), blocked, blockedIn(scratch), scratch);
+            call.arg(DNNL_ARG_DIFF_DST, dy, a.of(n.in(0))).arg(DNNL_ARG_WEIGHTS, blocked, blockedIn(scratch))
+                    .arg(DNNL_ARG_DIFF_SRC, dx, a.of(n.out(0))).scratch(scratch);
+        }
+
+        @Override
+        public void run() {
+            reorder.run();
+            call.run();
+        }
+    }
+
+    private static final class BackwardWeights extends Blocked {
+        private final Node n;
+        private final MemorySegment x;
+        private final MemorySegment dy;
+        private final MemorySegment db;
+
+        BackwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types, Conv.BackwardWeights op) {
+            super(dnnl);
+            this.n = n;
+            DType type = types.apply(n.in(0));
+            long[] shape = Dnnl.longs(op.weight());
+            x = dnnl.activation(handles, n.in(0).shape(), type);
+            dy = dnnl.activation(handles, n.in(1).shape(), types.apply(n.in(1)));
+            db = op.bias() ? dnnl.rowMajor(handles, n.out(1).shape(), DType.F32) : MemorySegment.NULL;
+            MemorySegment w = dnnl.any(handles, shape, type);
+            MemorySegment dw = dnnl.any(handles, shape, DType.F32);
+            Geometry g = Geometry.of(op.window());
+            Optional<MemorySegment> hint = Dnnl.fast(handles, () -> g.forward(dnnl, x, w, MemorySegment.NULL, dy));
+            if (hint.isEmpty()) return;
+            Dnnl.fast(handles, () -> PrimitiveDescs.convolutionBackwardWeights(dnnl.engine, DNNL_CONVOLUTION_DIRECT, x, dw, db, dy, g.strides,
+                    g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes)).ifPresent(pd -> {
+                        call = new DnnlCall(this, pd);
+                        convert(DNNL_QUERY_DIFF_WEIGHTS_MD, op.weight(), false);
+                    });
+        }
+
+        @Override
+        public void bind(Addresses a) {
+            MemorySegment scratch = a.scratch();
+            call.arg(DNNL_ARG_SRC, x, a.of(n.in(0))).arg(DNNL_ARG_DIFF_DST, dy, a.of(n.in(1)))
+                    .arg(DNNL_ARG_DIFF_WEIGHTS, blocked, blockedIn(scratch));
+            if (db.address() != 0) call.arg(DNNL_ARG_DIFF_BIAS, db, a.of(n.out(1)));
+            call.scratch(scratch);
+            reorder.bindReorder(blocked, blockedIn(scratch), plain, a.of(n.out(0)), scratch);
+        }
+
+        @Override
+        public void run() {
+            call.run();
+            reorder.run();
+        }
+    }
+}

@@ -1,0 +1,21 @@
+package isthmus.train;
+
+import java.lang.foreign.MemorySegment;
+
+/** Where batches come from: one pass over the data at a time. */
+public interface BatchSource {
+    /** Samples in a full batch. */
+    int batchSize();
+
+    /** Batches in a pass. */
+    int batches();
+
+    /**
+     * Writes the next batch.
+     *
+     * @param images float32, channels-last, room for a full batch
+     * @param labels the loss's labels, room for a full batch
+     * @return how many samples are real; fewer than a full batch only at the end of an evaluation pass
+     */
+    int next(MemorySegment images, MemorySegment labels);
+}

@@ -1,0 +1,40 @@
+package isthmus.train;
+
+import isthmus.graph.Graph;
+import isthmus.op.BceWithLogits;
+import isthmus.op.CrossEntropy;
+import isthmus.op.Kind;
+import isthmus.op.Op;
+import isthmus.op.Spec;
+import isthmus.op.Value;
+import isthmus.tensor.Shape;
+import java.util.List;
+
+/** What training makes small. */
+public sealed interface Loss {
+    /** Name of the graph's input with the targets. */
+    String LABELS = "labels";
+
+    /** Name of the graph's output with the loss, one float32. */
+    String LOSS = "loss";
+
+    /** One or several yes-or-no findings; labels float32 {@code [N,C]}: 1, 0, negative for unknown. */
+    record BinaryCrossEntropy(List<Float> positiveWeights) implements Loss {}
+
+    /** One of several classes; labels int32 {@code [N]}. */
+    record SoftmaxCrossEntropy() implements Loss {}
+
+    /** Adds the labels' input and the loss to a graph. */
+    default void attach(Graph graph, Value logits) {
+        Shape x = logits.shape();
+        Spec labels = switch (this) {
+            case BinaryCrossEntropy b -> new Spec(x, Kind.FLOAT);
+            case SoftmaxCrossEntropy s -> new Spec(Shape.of(x.dim(0)), Kind.LABEL);
+        };
+        Op op = switch (this) {
+            case BinaryCrossEntropy b -> new BceWithLogits(b.positiveWeights);
+            case SoftmaxCrossEntropy s -> new CrossEntropy();
+        };
+        graph.output(LOSS, graph.apply(LOSS, op, logits, graph.input(LABELS, labels)).getFirst());
+    }
+}

@@ -1,0 +1,2 @@
+/** Losses, optimizers, schedules, the trainer and the evaluator, metrics. */
+package isthmus.train;

@@ -1,0 +1,187 @@
+package isthmus.reference;
+
+import isthmus.backend.Backend;
+import isthmus.backend.Precision;
+import isthmus.nn.Model;
+import isthmus.tensor.ChannelsLast;
+import isthmus.tensor.DType;
+import isthmus.tensor.Region;
+import isthmus.tensor.Shape;
+import isthmus.tensor.WeightBuffer;
+import isthmus.tensor.WeightTable;
+import isthmus.train.Evaluator;
+import isthmus.train.Loss;
+import isthmus.train.OptimizerSpec;
+import isthmus.train.Schedule;
+import isthmus.train.Trainer;
+import isthmus.zoo.Zoo;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.StreamSupport;
+import tools.jackson.databind.JsonNode;
+
+/** Model cases: SGD steps on one batch, against losses, gradients, running statistics and evaluation logits. */
+final class ModelCases {
+    private final Case c;
+    private final Precision precision;
+    private final Outcome outcome;
+
+    private ModelCases(Case c, Precision precision) {
+        this.c = c;
+        this.precision = precision;
+        this.outcome = new Outcome(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT));
+    }
+
+    static Outcome run(Case c, Precision precision, Backend backend) {
+        String model = c.json().get("model").asString();
+        if (StreamSupport.stream(Zoo.names().spliterator(), false).noneMatch(model::equals)) {
+            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT), "model " + model + " is not built yet");
+        }
+        if (c.attrs().has("lora")) {
+            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT), "LoRA layers are not built yet");
+        }
+        return new ModelCases(c, precision).run(backend);
+    }
+
+    private Outcome run(Backend backend) {
+        Shape image = Case.shape(c.json().get("image"));
+        Model model = Zoo.model(c.json().get("model").asString(), Shape.of(image.dim(1), image.dim(2), image.dim(3)),
+                c.attrs().get("classes").asInt(), 0);
+        checkNames(model);
+        Optional<Loss> loss = loss(c.json().get("loss").asString());
+        if (loss.isEmpty()) return Outcome.skipped(c.name(), outcome.precision, "loss " + c.json().get("loss").asString() + " is not built yet");
+        double lr = c.json().get("optimizer").get("sgd").get("lr").asDouble();
+        Trainer.Options options = new Trainer.Options(loss.get(), OptimizerSpec.sgd(lr), Schedule.CONSTANT, 0, precision, image.dim(0), 0);
+        try (Trainer trainer = new Trainer(model, options, backend)) {
+            for (WeightTable.Entry e : model.table().entries()) {
+                MemorySegment.copy(initial(e), 0, trainer.weights().slice(e), ValueLayout.JAVA_FLOAT, 0, (int) e.elements());
+            }
+            ChannelsLast.pack(c.fill().values(c.name() + "/image", image, 1), image, DType.F32, trainer.images());
+            labels(trainer, image.dim(0), model.classes());
+            step(model, trainer, backend);
+        }
+        return outcome;
+    }
+
+    private void checkNames(Model model) {
+        JsonNode expected = c.json().get("parameters");
+        int known = 0;
+        for (WeightTable.Entry e : model.table().entries()) {
+            if (e.region() == Region.STATISTICS) continue;
+            known++;
+            boolean same = expected.has(e.name()) && Case.shape(expected.get(e.name())).equals(e.shape());
+            outcome.check("name and shape of " + e.name(), same ? 0 : 1, 0.5);
+        }
+        outcome.check("number of parameters", Math.abs(known - expected.size()), 0.5);
+    }
+
+    private static Optional<Loss> loss(String name) {
+        return switch (name) {
+            case "cross_entropy" -> Optional.of(new Loss.SoftmaxCrossEntropy());
+            case "bce_with_logits" -> Optional.of(new Loss.BinaryCrossEntropy(List.of()));
+            default -> Optional.empty();
+        };
+    }
+
+    private float[] initial(WeightTable.Entry e) {
+        if (e.region() == Region.STATISTICS) {
+            float[] v = new float[(int) e.elements()];
+            if (e.name().endsWith("running_var")) java.util.Arrays.fill(v, 1);
+            return v;
+        }
+        if (e.shape().rank() >= 2) return c.fill().values(e.name(), e.shape(), (float) Math.sqrt(6.0 / e.shape().elementsFrom(1)));
+        float[] v = c.fill().values(e.name(), e.shape(), 0.1f);
+        if (e.name().endsWith("weight")) for (int i = 0; i < v.length; i++) v[i] += 1;
+        return v;
+    }
+
+    private void labels(Trainer trainer, int n, int classes) {
+        String name = c.name() + "/target";
+        if (c.json().get("loss").asString().equals("cross_entropy")) {
+            ChannelsLast.pack(c.fill().classes(name, Shape.of(n), classes), Shape.of(n), DType.I32, trainer.labels());
+        } else {
+            ChannelsLast.pack(c.fill().bits(name, Shape.of(n, classes)), Shape.of(n, classes), DType.F32, trainer.labels());
+        }
+    }
+
+    private void step(Model model, Trainer trainer, Backend backend) {
+        boolean half = precision != Precision.FP32;
+        JsonNode error = c.json().get(half ? "pytorch_bfloat16_error" : "pytorch_float32_error");
+        double[] losses = Case.numbers(c.expect().get("losses"));
+        backend.enter();
+        for (int s = 0; s < losses.length; s++) {
+            trainer.forwardBackward();
+            if (s == 0) first(trainer, error, half);
+            double got = trainer.loss();
+            double off = Math.abs(got - losses[s]) / Math.abs(losses[s]);
+            double tolerance = half ? Math.max(0.05, 3 * error.get("losses").get(s).asDouble())
+                    : Math.max(1e-4, 4 * (s == losses.length - 1 ? error.get("loss_last").asDouble()
+                            : Math.max(error.get("logits").asDouble(), error.get("loss_last").asDouble())));
+            outcome.check("loss " + s, off, tolerance);
+            trainer.update(1);
+        }
+        if (!half) last(model, trainer, backend, error);
+    }
+
+    private void first(Trainer trainer, JsonNode error, boolean half) {
+        float[] logits = trainer.logits().toArray(ValueLayout.JAVA_FLOAT);
+        double tolerance = half ? Math.max(1e-2, 2 * error.get("logits").asDouble()) : Math.max(1e-4, 4 * error.get("logits").asDouble());
+        outcome.check("logits", Outcome.relative(logits, Case.numbers(c.expect().get("logits"))), tolerance);
+        double got = 0;
+        double expected = 0;
+        Iterator<java.util.Map.Entry<String, JsonNode>> grads = c.expect().get("grads").properties().iterator();
+        while (grads.hasNext()) {
+            java.util.Map.Entry<String, JsonNode> e = grads.next();
+            WeightTable.Entry entry = trainer.weights().table().entry(e.getKey());
+            Print p = print(e.getKey(), entry.shape(), trainer.gradients().slice(entry).toArray(ValueLayout.JAVA_FLOAT));
+            got += p.norm * p.norm;
+            expected += Math.pow(e.getValue().get("norm").asDouble(), 2);
+            if (!half) compare("grad " + e.getKey(), p, e.getValue(), Math.max(1e-4, 4 * error.get("grad_worst").asDouble()));
+        }
+        if (half) {
+            double off = Math.abs(Math.sqrt(got) - Math.sqrt(expected)) / Math.sqrt(expected);
+            outcome.check("norm of all gradients", off, Math.max(0.05, error.get("grad_all").asDouble()));
+        }
+    }
+
+    private void last(Model model, Trainer trainer, Backend backend, JsonNode error) {
+        double worst = Math.max(1e-4, 4 * error.get("grad_worst").asDouble());
+        for (java.util.Map.Entry<String, JsonNode> e : c.expect().get("state_after").properties()) {
+            WeightTable.Entry entry = trainer.weights().table().entry(e.getKey());
+            compare("state " + e.getKey(), print(e.getKey(), entry.shape(), trainer.weights().slice(entry).toArray(ValueLayout.JAVA_FLOAT)),
+                    e.getValue(), worst);
+        }
+        Shape image = Case.shape(c.json().get("image"));
+        float[] logits;
+        try (Evaluator evaluator = new Evaluator(model, trainer.weights(), image.dim(0), precision, backend)) {
+            ChannelsLast.pack(c.fill().values(c.name() + "/image", image, 1), image, DType.F32, evaluator.images());
+            evaluator.run();
+            logits = evaluator.logits().toArray(ValueLayout.JAVA_FLOAT);
+        }
+        Print p = print(c.name() + "/final", Case.shape(c.expect().get("logits_shape")), logits);
+        compare("eval logits after", p, c.expect().get("eval_logits_after"), Math.max(1e-4, 4 * error.get("eval_logits_after").asDouble()));
+    }
+
+    private record Print(double norm, double dot) {}
+
+    private Print print(String name, Shape shape, float[] v) {
+        float[] probe = c.fill().values(name + "/probe", shape, 1);
+        double norm = 0;
+        double dot = 0;
+        for (int i = 0; i < v.length; i++) {
+            norm += (double) v[i] * v[i];
+            dot += (double) v[i] * probe[i];
+        }
+        return new Print(Math.sqrt(norm), dot);
+    }
+
+    private void compare(String what, Print got, JsonNode expected, double tolerance) {
+        double norm = expected.get("norm").asDouble();
+        double scale = Math.max(norm, 1e-8);
+        outcome.check(what + " norm", Math.abs(got.norm - norm) / scale, tolerance);
+        outcome.check(what + " dot", Math.abs(got.dot - expected.get("dot").asDouble()) / scale, tolerance);
+    }
+}
