@@ -43,7 +43,7 @@ final class ConvKernels {
             if (kernel.call != null) return Optional.of(kernel);
             kernel.close();
         }
-        return Optional.of(new DirectConv.Forward(n, types, op));
+        return Optional.of(DirectConv.forward(n, types));
     }
 
     static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
@@ -53,7 +53,7 @@ final class ConvKernels {
             if (kernel.call != null) return Optional.of(kernel);
             kernel.close();
         }
-        return Optional.of(new DirectConv.BackwardData(n, types, op));
+        return Optional.of(DirectConv.backwardData(n, types));
     }
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
@@ -63,7 +63,7 @@ final class ConvKernels {
             if (kernel.call != null) return Optional.of(kernel);
             kernel.close();
         }
-        return Optional.of(new DirectConv.BackwardWeights(n, types, op));
+        return Optional.of(DirectConv.backwardWeights(n, types));
     }
 
     /** oneDNN's numbers of a window; it counts dilation from 0. */

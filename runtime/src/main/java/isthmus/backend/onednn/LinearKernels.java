@@ -52,7 +52,7 @@ final class LinearKernels {
             @Override
             public void run() {
                 super.run();
-                Kernels.columnSum(dy, OwnKernels.code(types.apply(n.in(1))), rows, out, db);
+                Kernels.columnSum(OwnKernels.code(types.apply(n.in(1))), dy, out, db, rows, out);
             }
         }, k -> Matmul.prepare(k, Operand.transposed(types.apply(n.in(1)), out, rows), Operand.rowMajor(type, rows, in),
                 Operand.rowMajor(DType.F32, out, in), false, type));

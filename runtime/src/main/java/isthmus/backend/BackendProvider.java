@@ -1,0 +1,15 @@
+package isthmus.backend;
+
+import java.util.Optional;
+
+/** How a backend says that it is there. Found by {@link java.util.ServiceLoader}. */
+public interface BackendProvider {
+    /** The device's name, such as {@code cpu}. */
+    String name();
+
+    /** Why the device cannot be used here; empty if it can. */
+    Optional<String> problem();
+
+    /** Opens the device for one computing thread that uses up to {@code threads} cores. */
+    Backend open(int threads);
+}

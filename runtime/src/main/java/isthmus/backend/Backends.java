@@ -1,0 +1,32 @@
+package isthmus.backend;
+
+import java.util.List;
+import java.util.Optional;
+import java.util.ServiceLoader;
+
+/** The devices that this program knows. */
+public final class Backends {
+    private Backends() {}
+
+    /** All providers, whether their device is there or not. */
+    public static List<BackendProvider> all() {
+        return ServiceLoader.load(BackendProvider.class, Backends.class.getClassLoader()).stream().map(ServiceLoader.Provider::get).toList();
+    }
+
+    /** Opens a device by name; the error says which devices there are, or why this one cannot be used. */
+    public static Backend open(String name, int threads) {
+        List<BackendProvider> known = all();
+        for (BackendProvider p : known) {
+            if (!p.name().equals(name)) continue;
+            Optional<String> problem = p.problem();
+            if (problem.isPresent()) throw new IllegalStateException("device " + name + " cannot be used: " + problem.get());
+            return p.open(threads);
+        }
+        throw new IllegalArgumentException("no device is called '" + name + "'; there are " + known.stream().map(BackendProvider::name).toList());
+    }
+
+    /** The CPU with up to {@code threads} cores. */
+    public static Backend cpu(int threads) {
+        return open("cpu", threads);
+    }
+}

@@ -1,0 +1,106 @@
+package isthmus.backend.onednn;
+
+import isthmus.backend.Backend;
+import isthmus.backend.Kernel;
+import isthmus.bindings.NativeMemory;
+import isthmus.bindings.onednn.OneDnn;
+import isthmus.op.Add;
+import isthmus.op.AvgPool;
+import isthmus.op.BceWithLogits;
+import isthmus.op.Cast;
+import isthmus.op.ChannelStatistics;
+import isthmus.op.Conv;
+import isthmus.op.CrossEntropy;
+import isthmus.op.Dropout;
+import isthmus.op.Flatten;
+import isthmus.op.GlobalAvgPool;
+import isthmus.op.Linear;
+import isthmus.op.MaxPool;
+import isthmus.op.Node;
+import isthmus.op.Normalize;
+import isthmus.op.Op;
+import isthmus.op.Relu;
+import isthmus.op.UpdateStatistics;
+import isthmus.op.Value;
+import isthmus.tensor.DType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+
+/** The CPU backend: a table from op to lowering. */
+final class CpuBackend implements Backend {
+    /** Makes the kernel of a node, or nothing. */
+    private interface Lowering {
+        Optional<Kernel> lower(Dnnl dnnl, Node node, Function<Value, DType> types);
+    }
+
+    private static final Map<Class<? extends Op>, Lowering> LOWERINGS = Map.ofEntries(
+            Map.entry(Conv.class, ConvKernels::forward),
+            Map.entry(Conv.BackwardData.class, ConvKernels::backwardData),
+            Map.entry(Conv.BackwardWeights.class, ConvKernels::backwardWeights),
+            Map.entry(Linear.class, LinearKernels::forward),
+            Map.entry(Linear.BackwardData.class, LinearKernels::backwardData),
+            Map.entry(Linear.BackwardWeights.class, LinearKernels::backwardWeights),
+            Map.entry(ChannelStatistics.class, own(NormKernels::statistics)),
+            Map.entry(UpdateStatistics.class, own(NormKernels::update)),
+            Map.entry(Normalize.class, own(NormKernels::forward)),
+            Map.entry(Normalize.BackwardPass.class, own(NormKernels::backward)),
+            Map.entry(Relu.class, own(OwnKernels::relu)),
+            Map.entry(Relu.BackwardPass.class, own(OwnKernels::reluBackward)),
+            Map.entry(Add.class, own(OwnKernels::add)),
+            Map.entry(Dropout.class, own(OwnKernels::dropout)),
+            Map.entry(Cast.class, own(OwnKernels::cast)),
+            Map.entry(Flatten.class, own(OwnKernels::flatten)),
+            Map.entry(Flatten.BackwardPass.class, own(OwnKernels::flattenBackward)),
+            Map.entry(MaxPool.class, own(PoolKernels::max)),
+            Map.entry(MaxPool.BackwardPass.class, own(PoolKernels::maxBackward)),
+            Map.entry(AvgPool.class, own(PoolKernels::average)),
+            Map.entry(AvgPool.BackwardPass.class, own(PoolKernels::averageBackward)),
+            Map.entry(GlobalAvgPool.class, own(PoolKernels::global)),
+            Map.entry(GlobalAvgPool.BackwardPass.class, own(PoolKernels::globalBackward)),
+            Map.entry(CrossEntropy.class, own(OwnKernels::crossEntropy)),
+            Map.entry(BceWithLogits.class, own(OwnKernels::bceWithLogits)));
+
+    private final int threads;
+    private final Dnnl dnnl;
+
+    CpuBackend(int threads) {
+        if (threads < 1) throw new IllegalArgumentException("the CPU backend needs at least one thread, not " + threads);
+        this.threads = threads;
+        OneDnn.ompSetNumThreads(threads);
+        this.dnnl = new Dnnl();
+    }
+
+    private static Lowering own(java.util.function.BiFunction<Node, Function<Value, DType>, Kernel> make) {
+        return (dnnl, node, types) -> Optional.of(make.apply(node, types));
+    }
+
+    @Override
+    public String name() {
+        return "cpu";
+    }
+
+    @Override
+    public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
+        Lowering lowering = LOWERINGS.get(node.op().getClass());
+        return lowering == null ? Optional.empty() : lowering.lower(dnnl, node, types);
+    }
+
+    @Override
+    public MemorySegment allocate(long bytes, Arena arena) {
+        return NativeMemory.allocate(bytes, arena);
+    }
+
+    /** OpenMP's thread count belongs to the calling thread. */
+    @Override
+    public void enter() {
+        OneDnn.ompSetNumThreads(threads);
+    }
+
+    @Override
+    public void close() {
+        dnnl.close();
+    }
+}

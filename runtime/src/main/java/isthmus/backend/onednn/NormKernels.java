@@ -1,0 +1,81 @@
+package isthmus.backend.onednn;
+
+import static isthmus.backend.onednn.OwnKernels.code;
+
+import isthmus.backend.Kernel;
+import isthmus.bindings.kernels.Kernels;
+import isthmus.op.Node;
+import isthmus.op.Normalize;
+import isthmus.op.UpdateStatistics;
+import isthmus.op.Value;
+import isthmus.tensor.DType;
+import isthmus.tensor.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.function.Function;
+
+/** Batch normalisation by our own kernels: one pass for what oneDNN would take two or three. */
+final class NormKernels {
+    private NormKernels() {}
+
+    static Kernel statistics(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        Shape s = n.in(0).shape();
+        long c = s.dim(1);
+        return new OwnKernel("channel_statistics", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment mean = a.of(n.out(0));
+            MemorySegment variance = a.of(n.out(1));
+            return () -> Kernels.channelStatistics(t, x, c, s.elements() / c, c, mean, variance);
+        });
+    }
+
+    static Kernel update(Node n, Function<Value, DType> types) {
+        UpdateStatistics op = (UpdateStatistics) n.op();
+        long c = n.in(0).shape().elements();
+        return new OwnKernel("update_statistics", (a, arena) -> {
+            MemorySegment mean = a.of(n.in(0));
+            MemorySegment variance = a.of(n.in(1));
+            MemorySegment runningMean = a.of(n.in(2));
+            MemorySegment runningVariance = a.of(n.in(3));
+            return () -> Kernels.updateStatistics(mean, variance, runningMean, runningVariance, op.momentum(), op.count(), c);
+        });
+    }
+
+    static Kernel forward(Node n, Function<Value, DType> types) {
+        Normalize op = (Normalize) n.op();
+        int t = code(types.apply(n.in(0)));
+        long c = n.in(0).shape().dim(1);
+        long rows = n.in(0).shape().elements() / c;
+        return new OwnKernel("batch_norm" + (op.residual() ? "+add" : "") + (op.relu() ? "+relu" : ""), (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment mean = a.of(n.in(1));
+            MemorySegment variance = a.of(n.in(2));
+            MemorySegment gamma = a.of(n.in(3));
+            MemorySegment beta = a.of(n.in(4));
+            MemorySegment residual = op.residual() ? a.of(n.in(5)) : MemorySegment.NULL;
+            MemorySegment y = a.of(n.out(0));
+            return () -> Kernels.batchNorm(t, x, c, mean, variance, gamma, beta, op.epsilon(), residual, op.relu() ? 1 : 0, y, c, rows, c);
+        });
+    }
+
+    static Kernel backward(Node n, Function<Value, DType> types) {
+        Normalize.BackwardPass op = (Normalize.BackwardPass) n.op();
+        int t = code(types.apply(n.in(0)));
+        long c = n.in(0).shape().dim(1);
+        long rows = n.in(0).shape().elements() / c;
+        return new OwnKernel("batch_norm_backward" + (op.relu() ? "+relu" : ""), (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.in(1));
+            MemorySegment dy = a.of(n.in(2));
+            MemorySegment mean = a.of(n.in(3));
+            MemorySegment variance = a.of(n.in(4));
+            MemorySegment gamma = a.of(n.in(5));
+            MemorySegment dx = a.of(n.out(0));
+            MemorySegment dgamma = a.of(n.out(1));
+            MemorySegment dbeta = a.of(n.out(2));
+            MemorySegment branch = op.branch() ? a.of(n.out(3)) : MemorySegment.NULL;
+            return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(), op.relu() ? 1 : 0, 0, dx, dgamma,
+                    dbeta, branch, rows, c);
+        });
+    }
+}

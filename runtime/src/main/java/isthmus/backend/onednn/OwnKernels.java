@@ -1,0 +1,133 @@
+package isthmus.backend.onednn;
+
+import isthmus.backend.Addresses;
+import isthmus.backend.Kernel;
+import isthmus.bindings.kernels.Kernels;
+import isthmus.op.BceWithLogits;
+import isthmus.op.Dropout;
+import isthmus.op.Node;
+import isthmus.op.Value;
+import isthmus.tensor.DType;
+import isthmus.tensor.Shape;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.function.Function;
+
+/** Elementwise ops, changes of layout and losses by our own kernels. */
+final class OwnKernels {
+    private OwnKernels() {}
+
+    /** The C library's number of an element type. */
+    static int code(DType type) {
+        return switch (type) {
+            case F32 -> 0;
+            case BF16 -> 1;
+            case F16 -> 2;
+            default -> throw new IllegalArgumentException("no kernels for " + type);
+        };
+    }
+
+    static Kernel relu(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.out(0)));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("relu", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            return () -> Kernels.relu(t, x, y, size);
+        });
+    }
+
+    static Kernel reluBackward(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.out(0)));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("relu_backward", (a, arena) -> {
+            MemorySegment y = a.of(n.in(0));
+            MemorySegment dy = a.of(n.in(1));
+            MemorySegment dx = a.of(n.out(0));
+            return () -> Kernels.reluBackward(t, y, dy, dx, size);
+        });
+    }
+
+    static Kernel add(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.out(0)));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("add", (at, arena) -> {
+            MemorySegment a = at.of(n.in(0));
+            MemorySegment b = at.of(n.in(1));
+            MemorySegment y = at.of(n.out(0));
+            return () -> Kernels.add(t, a, b, y, size);
+        });
+    }
+
+    static Kernel dropout(Node n, Function<Value, DType> types) {
+        Dropout op = (Dropout) n.op();
+        int t = code(types.apply(n.out(0)));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("dropout", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            MemorySegment state = a.scalars().segment();
+            return () -> Kernels.dropout(t, x, y, op.probability(), state, op.id(), size);
+        });
+    }
+
+    static Kernel cast(Node n, Function<Value, DType> types) {
+        DType from = types.apply(n.in(0));
+        DType to = types.apply(n.out(0));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("cast", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            if (from == to) return () -> Kernels.copy(x, y, size * to.bytes());
+            return () -> Kernels.convert(code(from), x, code(to), y, size);
+        });
+    }
+
+    static Kernel flatten(Node n, Function<Value, DType> types) {
+        return permute("channels_first", n, n.in(0).shape(), types, true);
+    }
+
+    static Kernel flattenBackward(Node n, Function<Value, DType> types) {
+        return permute("channels_last", n, n.out(0).shape(), types, false);
+    }
+
+    private static Kernel permute(String name, Node n, Shape shape, Function<Value, DType> types, boolean channelsFirst) {
+        int from = code(types.apply(n.in(0)));
+        int to = code(types.apply(n.out(0)));
+        long batch = shape.dim(0);
+        long channels = shape.dim(1);
+        long space = shape.elementsFrom(2);
+        return new OwnKernel(name, (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            if (channelsFirst) return () -> Kernels.channelsFirst(from, x, to, y, batch, space, channels);
+            return () -> Kernels.channelsLast(from, x, to, y, batch, space, channels);
+        });
+    }
+
+    static Kernel crossEntropy(Node n, Function<Value, DType> types) {
+        Shape x = n.in(0).shape();
+        return new OwnKernel("cross_entropy", (a, arena) -> {
+            Loss at = new Loss(n, a);
+            return () -> Kernels.crossEntropy(at.logits, at.labels, at.loss, at.gradient, x.dim(0), x.dim(1));
+        });
+    }
+
+    static Kernel bceWithLogits(Node n, Function<Value, DType> types) {
+        Shape x = n.in(0).shape();
+        List<Float> weights = ((BceWithLogits) n.op()).positiveWeights();
+        return new OwnKernel("bce_with_logits", (a, arena) -> {
+            Loss at = new Loss(n, a);
+            MemorySegment w = weights.isEmpty() ? MemorySegment.NULL : arena.allocate(ValueLayout.JAVA_FLOAT, weights.size());
+            for (int i = 0; i < weights.size(); i++) w.setAtIndex(ValueLayout.JAVA_FLOAT, i, weights.get(i));
+            return () -> Kernels.bceWithLogits(at.logits, at.labels, w, at.loss, at.gradient, x.dim(0), x.dim(1));
+        });
+    }
+
+    private record Loss(MemorySegment logits, MemorySegment labels, MemorySegment loss, MemorySegment gradient) {
+        Loss(Node n, Addresses a) {
+            this(a.of(n.in(0)), a.of(n.in(1)), a.of(n.out(0)), a.of(n.out(1)));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+package isthmus.backend.onednn;
+
+import static isthmus.backend.onednn.OwnKernels.code;
+
+import isthmus.backend.Kernel;
+import isthmus.bindings.kernels.Kernels;
+import isthmus.op.AvgPool;
+import isthmus.op.MaxPool;
+import isthmus.op.Node;
+import isthmus.op.Value;
+import isthmus.tensor.DType;
+import isthmus.tensor.Shape;
+import java.lang.foreign.MemorySegment;
+import java.util.function.Function;
+
+/** Pooling by our own kernels, in two and three dimensions alike. */
+final class PoolKernels {
+    private PoolKernels() {}
+
+    static Kernel max(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        MaxPool op = (MaxPool) n.op();
+        return new OwnKernel("max_pool", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), n.in(0).shape(), n.out(0).shape(), 1);
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            MemorySegment position = a.of(n.out(1));
+            return () -> Kernels.maxPool(t, w, x, y, position);
+        });
+    }
+
+    static Kernel maxBackward(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        MaxPool.BackwardPass op = (MaxPool.BackwardPass) n.op();
+        return new OwnKernel("max_pool_backward", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), op.x(), n.in(0).shape(), 1);
+            MemorySegment dy = a.of(n.in(0));
+            MemorySegment position = a.of(n.in(1));
+            MemorySegment dx = a.of(n.out(0));
+            return () -> Kernels.maxPoolBackward(t, w, dy, position, dx);
+        });
+    }
+
+    static Kernel average(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        AvgPool op = (AvgPool) n.op();
+        return new OwnKernel("avg_pool", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), n.in(0).shape(), n.out(0).shape(), 1);
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            return () -> Kernels.avgPool(t, w, x, y);
+        });
+    }
+
+    static Kernel averageBackward(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        AvgPool.BackwardPass op = (AvgPool.BackwardPass) n.op();
+        return new OwnKernel("avg_pool_backward", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), op.x(), n.in(0).shape(), 1);
+            MemorySegment dy = a.of(n.in(0));
+            MemorySegment dx = a.of(n.out(0));
+            return () -> Kernels.avgPoolBackward(t, w, dy, dx);
+        });
+    }
+
+    static Kernel global(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        Shape s = n.in(0).shape();
+        return new OwnKernel("global_avg_pool", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            return () -> Kernels.globalAvgPool(t, x, y, s.dim(0), s.elementsFrom(2), s.dim(1));
+        });
+    }
+
+    static Kernel globalBackward(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.in(0)));
+        Shape s = n.out(0).shape();
+        return new OwnKernel("global_avg_pool_backward", (a, arena) -> {
+            MemorySegment dy = a.of(n.in(0));
+            MemorySegment dx = a.of(n.out(0));
+            return () -> Kernels.globalAvgPoolBackward(t, dy, dx, s.dim(0), s.elementsFrom(2), s.dim(1));
+        });
+    }
+}
