@@ -1,0 +1,62 @@
+package isthmus.task;
+
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The right to compute on some of the machine's cores, shared fairly with this user's other processes through file locks:
+ * OpenMP teams that together outnumber the cores collapse to a fraction of their speed. The system gives the locks back when
+ * a process ends, however it ends.
+ */
+public final class CoreLease implements AutoCloseable {
+    private final List<FileChannel> held;
+
+    private CoreLease(List<FileChannel> held) {
+        this.held = held;
+    }
+
+    /** Waits until {@code threads} of the machine's cores are free, and takes them; more than there are counts as all. */
+    public static CoreLease acquire(int threads) throws IOException {
+        int cores = Runtime.getRuntime().availableProcessors();
+        int wanted = Math.min(threads, cores);
+        Path folder = Files.createDirectories(userFolder().resolve("cores"));
+        List<FileChannel> held = new ArrayList<>();
+        // Only who holds the gate takes cores, so two processes never wait for each other's.
+        try (FileChannel gate = open(folder.resolve("gate")); FileLock turn = gate.lock()) {
+            for (int core = 0; held.size() < wanted; core = (core + 1) % cores) {
+                FileChannel channel = open(folder.resolve("core" + core));
+                boolean last = cores - core <= wanted - held.size();
+                FileLock lock = last ? channel.lock() : channel.tryLock();
+                if (lock != null) held.add(channel);
+                else channel.close();
+            }
+            return new CoreLease(held);
+        } catch (IOException | RuntimeException e) {
+            for (FileChannel c : held) c.close();
+            throw e;
+        }
+    }
+
+    /** Where the natives' cache is too: ISTHMUS_CACHE, else below XDG_CACHE_HOME, else below ~/.cache. */
+    private static Path userFolder() {
+        String own = System.getProperty("isthmus.cache", System.getenv("ISTHMUS_CACHE"));
+        if (own != null && !own.isBlank()) return Path.of(own);
+        String cache = System.getenv("XDG_CACHE_HOME");
+        return (cache == null || cache.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache)).resolve("isthmus");
+    }
+
+    private static FileChannel open(Path file) throws IOException {
+        return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    }
+
+    @Override
+    public void close() throws IOException {
+        for (FileChannel c : held) c.close();
+    }
+}
