@@ -1,5 +1,6 @@
 /** Tensors, ops, graph, compiler, training and export. Native calls go through {@code isthmus.bindings}. */
 module isthmus.runtime {
+    requires isthmus.bindings;
     requires tools.jackson.core;
 
     exports isthmus.tensor;
@@ -8,4 +9,9 @@ module isthmus.runtime {
     exports isthmus.graph;
     exports isthmus.nn;
     exports isthmus.zoo;
+    exports isthmus.train;
+
+    uses isthmus.backend.BackendProvider;
+
+    provides isthmus.backend.BackendProvider with isthmus.backend.onednn.CpuProvider;
 }

@@ -17,9 +17,7 @@ import java.util.List;
 public final class CoreLease implements AutoCloseable {
     private final List<FileChannel> held;
 
-    private CoreLease(List<FileChannel> held) {
-        this.held = held;
-    }
+    private CoreLease(List<FileChannel> held) { this.held = held; }
 
     /** Waits until {@code threads} of the machine's cores are free, and takes them; more than there are counts as all. */
     public static CoreLease acquire(int threads) throws IOException {
@@ -34,11 +32,13 @@ public final class CoreLease implements AutoCloseable {
                 boolean last = cores - core <= wanted - held.size();
                 FileLock lock = last ? channel.lock() : channel.tryLock();
                 if (lock != null) held.add(channel);
-                else channel.close();
+                else
+                    channel.close();
             }
             return new CoreLease(held);
         } catch (IOException | RuntimeException e) {
-            for (FileChannel c : held) c.close();
+            for (FileChannel c : held)
+                c.close();
             throw e;
         }
     }
@@ -48,7 +48,8 @@ public final class CoreLease implements AutoCloseable {
         String own = System.getProperty("isthmus.cache", System.getenv("ISTHMUS_CACHE"));
         if (own != null && !own.isBlank()) return Path.of(own);
         String cache = System.getenv("XDG_CACHE_HOME");
-        return (cache == null || cache.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache)).resolve("isthmus");
+        return (cache == null || cache.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(cache))
+                .resolve("isthmus");
     }
 
     private static FileChannel open(Path file) throws IOException {
@@ -57,6 +58,7 @@ public final class CoreLease implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        for (FileChannel c : held) c.close();
+        for (FileChannel c : held)
+            c.close();
     }
 }

@@ -20,7 +20,8 @@ public final class Evaluation {
      * @param metrics AUROC by label, mean and loss; see {@link Predictions}
      * @param predictions logits and labels, film by film
      */
-    public record Result(Recipe recipe, int images, Map<String, Double> metrics, Predictions predictions, List<String> warnings, double seconds) {}
+    public record Result(Recipe recipe, int images, Map<String, Double> metrics, Predictions predictions,
+            List<String> warnings, double seconds) {}
 
     private Evaluation() {}
 
@@ -33,14 +34,18 @@ public final class Evaluation {
     public static Result run(Path weights, List<Path> tables, int threads) throws IOException {
         long begin = System.nanoTime();
         Recipe recipe = recipe(weights);
-        try (CoreLease lease = CoreLease.acquire(threads); Arena arena = Arena.ofConfined(); Backend backend = Backends.cpu(threads)) {
+        try (CoreLease lease = CoreLease.acquire(threads);
+                Arena arena = Arena.ofConfined();
+                Backend backend = Backends.cpu(threads)) {
             backend.enter();
             Model model = recipe.build();
             WeightBuffer buffer = WeightBuffer.allocate(model.table(), arena);
             Safetensors.load(weights, buffer);
-            try (Measure measure = new Measure(recipe, model, buffer, Films.evaluation(recipe, tables, threads), backend)) {
+            try (Measure measure = new Measure(recipe, model, buffer, Films.evaluation(recipe, tables, threads),
+                    backend)) {
                 Predictions p = measure.run();
-                return new Result(recipe, p.rows(), Measure.metrics(recipe, p), p, measure.films().warnings(), (System.nanoTime() - begin) / 1e9);
+                return new Result(recipe, p.rows(), Measure.metrics(recipe, p), p, measure.films().warnings(),
+                        (System.nanoTime() - begin) / 1e9);
             }
         }
     }
@@ -49,8 +54,9 @@ public final class Evaluation {
     public static Recipe recipe(Path weights) throws IOException {
         String text = Safetensors.inspect(weights).metadata().get(Recipe.METADATA);
         if (text == null) {
-            throw new IllegalArgumentException(weights + ": the weights carry no recipe in their metadata, so labels and preprocessing are "
-                    + "unknown; use a file that isthmus train or a federation wrote");
+            throw new IllegalArgumentException(
+                    weights + ": the weights carry no recipe in their metadata, so labels and preprocessing are "
+                            + "unknown; use a file that isthmus train or a federation wrote");
         }
         return Recipe.fromJson(text);
     }

@@ -39,7 +39,8 @@ public final class Films implements AutoCloseable {
     }
 
     private static LabelTable table(Recipe recipe, List<Path> tables) {
-        LabelTable.Options options = LabelTable.Options.standard().withUncertain(recipe.uncertain()).withDropUnlabeled(true);
+        LabelTable.Options options = LabelTable.Options.standard().withUncertain(recipe.uncertain())
+                .withDropUnlabeled(true);
         return LabelTable.concat(tables.stream().map(t -> LabelTable.read(t, recipe.labels(), options)).toList());
     }
 
@@ -48,28 +49,21 @@ public final class Films implements AutoCloseable {
     }
 
     /** Number of films. */
-    public int size() {
-        return data.size();
-    }
+    public int size() { return data.size(); }
 
     /** Batches in a pass. */
-    public int batches() {
-        return loader.batches();
-    }
+    public int batches() { return loader.batches(); }
 
     /** The films themselves. */
-    public ImageDataset data() {
-        return data;
-    }
+    public ImageDataset data() { return data; }
 
     /** One line each for what is odd about tables and pictures but no reason to stop. */
     public List<String> warnings() {
-        return java.util.stream.Stream.of(table.warnings(), data.problems(), data.warnings()).flatMap(List::stream).toList();
+        return java.util.stream.Stream.of(table.warnings(), data.problems(), data.warnings()).flatMap(List::stream)
+                .toList();
     }
 
-    LoaderSource epoch(long number) {
-        return source.epoch(number);
-    }
+    LoaderSource epoch(long number) { return source.epoch(number); }
 
     @Override
     public void close() {

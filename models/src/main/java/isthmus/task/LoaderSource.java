@@ -11,9 +11,7 @@ final class LoaderSource implements BatchSource {
     private final BatchLoader loader;
     private Iterator<Batch> epoch;
 
-    LoaderSource(BatchLoader loader) {
-        this.loader = loader;
-    }
+    LoaderSource(BatchLoader loader) { this.loader = loader; }
 
     /** Begins an epoch. */
     LoaderSource epoch(long number) {
@@ -22,14 +20,10 @@ final class LoaderSource implements BatchSource {
     }
 
     @Override
-    public int batchSize() {
-        return loader.batchSize();
-    }
+    public int batchSize() { return loader.batchSize(); }
 
     @Override
-    public int batches() {
-        return loader.batches();
-    }
+    public int batches() { return loader.batches(); }
 
     @Override
     public int next(MemorySegment images, MemorySegment labels) {

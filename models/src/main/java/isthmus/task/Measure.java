@@ -27,17 +27,11 @@ final class Measure implements AutoCloseable {
         this.labels = arena.allocate((long) recipe.batch() * recipe.labels().size() * Float.BYTES, 64);
     }
 
-    int size() {
-        return films.size();
-    }
+    int size() { return films.size(); }
 
-    Films films() {
-        return films;
-    }
+    Films films() { return films; }
 
-    Predictions run() {
-        return evaluator.pass(films.epoch(0), labels);
-    }
+    Predictions run() { return evaluator.pass(films.epoch(0), labels); }
 
     /** AUROC of each label that has one, their mean, and the loss. */
     static Map<String, Double> metrics(Recipe recipe, Predictions p) {
@@ -51,9 +45,7 @@ final class Measure implements AutoCloseable {
         return m;
     }
 
-    Map<String, Double> metrics() {
-        return metrics(recipe, run());
-    }
+    Map<String, Double> metrics() { return metrics(recipe, run()); }
 
     @Override
     public void close() {

@@ -15,7 +15,8 @@ public final class PooledTraining {
     public record Epoch(int number, double loss, Map<String, Double> validation, double seconds) {}
 
     /** A run's outcome; {@code best} is an epoch's number. */
-    public record Result(List<Epoch> epochs, int best, Path bestModel, Path lastModel, long parameters, int films, double seconds) {}
+    public record Result(List<Epoch> epochs, int best, Path bestModel, Path lastModel, long parameters, int films,
+            double seconds) {}
 
     /** Told as the run goes on. */
     public interface Listener extends Trainer.Progress {
@@ -34,13 +35,16 @@ public final class PooledTraining {
      * @param start weights to begin with; else the recipe's seed decides
      * @param out folder for best.safetensors and last.safetensors
      */
-    public static Result run(Recipe recipe, List<Path> train, List<Path> validation, Optional<Path> start, Path out, int threads,
+    public static Result run(Recipe recipe, List<Path> train, List<Path> validation, Optional<Path> start, Path out,
+            int threads,
             Listener listener) throws IOException {
         long begin = System.nanoTime();
-        try (CoreLease lease = CoreLease.acquire(threads); Session s = new Session(recipe, train, validation, threads)) {
+        try (CoreLease lease = CoreLease.acquire(threads);
+                Session s = new Session(recipe, train, validation, threads)) {
             s.enter();
             if (start.isPresent()) Safetensors.load(start.get(), s.weights());
-            else s.initialize();
+            else
+                s.initialize();
             long parameters = s.model.table().elements();
             listener.ready(s.films.size(), s.measure.size(), parameters, warnings(s));
             s.trainer.begin(0, (long) recipe.epochs() * s.films.batches(), 0);
@@ -55,7 +59,8 @@ public final class PooledTraining {
                 Map<String, Double> m = s.metrics();
                 Epoch epoch = new Epoch(e, loss, m, (System.nanoTime() - t) / 1e9);
                 epochs.add(epoch);
-                Map<String, String> metadata = Map.of(Recipe.METADATA, recipe.toJson(), "epoch", Integer.toString(e), "auroc",
+                Map<String, String> metadata = Map.of(Recipe.METADATA, recipe.toJson(), "epoch", Integer.toString(e),
+                        "auroc",
                         String.valueOf(m.get("auroc")));
                 double key = m.getOrDefault("auroc", -m.get("loss"));
                 if (key > bestKey) {
@@ -66,7 +71,8 @@ public final class PooledTraining {
                 if (e == recipe.epochs()) Safetensors.write(last, s.weights(), metadata);
                 listener.epoch(epoch, recipe.epochs());
             }
-            return new Result(List.copyOf(epochs), bestEpoch, best, last, parameters, s.films.size(), (System.nanoTime() - begin) / 1e9);
+            return new Result(List.copyOf(epochs), bestEpoch, best, last, parameters, s.films.size(),
+                    (System.nanoTime() - begin) / 1e9);
         }
     }
 

@@ -36,8 +36,10 @@ import tools.jackson.databind.json.JsonMapper;
  * @param minFactor where the cosine ends, as a share of the learning rate
  * @param clipNorm longest gradient (L2); 0 for no limit
  */
-public record Recipe(String model, List<String> labels, LabelTable.Uncertain uncertain, Preprocess preprocess, Augment augment,
-        double dropout, String precision, int batch, int epochs, int localEpochs, Optimizer optimizer, double warmup, double minFactor,
+public record Recipe(String model, List<String> labels, LabelTable.Uncertain uncertain, Preprocess preprocess,
+        Augment augment,
+        double dropout, String precision, int batch, int epochs, int localEpochs, Optimizer optimizer, double warmup,
+        double minFactor,
         double clipNorm, long seed) {
     /** Name (sgd, adam, adamw), base learning rate, weight decay. */
     public record Optimizer(String name, double learningRate, double weightDecay) {}
@@ -45,9 +47,11 @@ public record Recipe(String model, List<String> labels, LabelTable.Uncertain unc
     /** Key of the recipe's text in the metadata of weights. */
     public static final String METADATA = "recipe";
 
-    private static final JsonMapper JSON = JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+    private static final JsonMapper JSON = JsonMapper.builder()
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES, DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
+            .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES,
+                    DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES,
                     DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES, DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
             .build();
 
@@ -60,7 +64,8 @@ public record Recipe(String model, List<String> labels, LabelTable.Uncertain unc
         Precision.parse(precision);
         new Schedule(warmup, minFactor);
         spec(optimizer);
-        if (!(clipNorm >= 0)) throw new IllegalArgumentException("recipe: clip_norm is " + clipNorm + "; it is 0 (none) or more");
+        if (!(clipNorm >= 0))
+            throw new IllegalArgumentException("recipe: clip_norm is " + clipNorm + "; it is 0 (none) or more");
     }
 
     private static void positive(String key, int value) {
@@ -86,40 +91,44 @@ public record Recipe(String model, List<String> labels, LabelTable.Uncertain unc
     }
 
     /** The recipe as one JSON object. */
-    public String toJson() {
-        return JSON.writeValueAsString(this);
-    }
+    public String toJson() { return JSON.writeValueAsString(this); }
 
     /** The same recipe with other numbers of passes. */
     public Recipe withEpochs(int pooled, int local) {
-        return new Recipe(model, labels, uncertain, preprocess, augment, dropout, precision, batch, pooled, local, optimizer, warmup, minFactor,
+        return new Recipe(model, labels, uncertain, preprocess, augment, dropout, precision, batch, pooled, local,
+                optimizer, warmup, minFactor,
                 clipNorm, seed);
     }
 
     /** The same recipe with another seed. */
     public Recipe withSeed(long other) {
-        return new Recipe(model, labels, uncertain, preprocess, augment, dropout, precision, batch, epochs, localEpochs, optimizer, warmup,
+        return new Recipe(model, labels, uncertain, preprocess, augment, dropout, precision, batch, epochs, localEpochs,
+                optimizer, warmup,
                 minFactor, clipNorm, other);
     }
 
     /** The model, with one output a label. */
     public Model build() {
-        return Zoo.model(model, Shape.of(preprocess.channels(), preprocess.size(), preprocess.size()), labels.size(), (float) dropout);
+        return Zoo.model(model, Shape.of(preprocess.channels(), preprocess.size(), preprocess.size()), labels.size(),
+                (float) dropout);
     }
 
     /** What the trainer needs. */
     public Trainer.Options options() {
-        return new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), spec(optimizer), new Schedule(warmup, minFactor), clipNorm,
+        return new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), spec(optimizer),
+                new Schedule(warmup, minFactor), clipNorm,
                 Precision.parse(precision), batch, seed);
     }
 
     private static OptimizerSpec spec(Optimizer o) {
-        if (!(o.learningRate > 0)) throw new IllegalArgumentException("recipe: learning_rate is " + o.learningRate + "; it is more than 0");
+        if (!(o.learningRate > 0))
+            throw new IllegalArgumentException("recipe: learning_rate is " + o.learningRate + "; it is more than 0");
         return switch (o.name) {
             case "sgd" -> new OptimizerSpec.Sgd(o.learningRate, 0.9, false, o.weightDecay);
             case "adam" -> new OptimizerSpec.Adam(o.learningRate, 0.9, 0.999, 1e-8, o.weightDecay, false, false);
             case "adamw" -> OptimizerSpec.adamw(o.learningRate, o.weightDecay);
-            default -> throw new IllegalArgumentException("recipe: optimizer '" + o.name + "' is not known; choose sgd, adam or adamw");
+            default -> throw new IllegalArgumentException(
+                    "recipe: optimizer '" + o.name + "' is not known; choose sgd, adam or adamw");
         };
     }
 }

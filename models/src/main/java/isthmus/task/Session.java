@@ -28,14 +28,15 @@ final class Session implements AutoCloseable {
         this.films = Films.training(recipe, train, threads);
         Trainer.Options o = recipe.options();
         int batch = Math.min(recipe.batch(), films.size());
-        this.trainer = new Trainer(model, new Trainer.Options(o.loss(), o.optimizer(), o.schedule(), o.clipNorm(), o.precision(), batch, o.seed()),
+        this.trainer = new Trainer(model,
+                new Trainer.Options(o.loss(), o.optimizer(), o.schedule(), o.clipNorm(), o.precision(), batch,
+                        o.seed()),
                 backend);
-        this.measure = new Measure(recipe, model, trainer.weights(), Films.evaluation(recipe, validation, threads), backend);
+        this.measure = new Measure(recipe, model, trainer.weights(), Films.evaluation(recipe, validation, threads),
+                backend);
     }
 
-    WeightBuffer weights() {
-        return trainer.weights();
-    }
+    WeightBuffer weights() { return trainer.weights(); }
 
     /** Initial weights from the recipe's seed. */
     void initialize() {
@@ -43,17 +44,11 @@ final class Session implements AutoCloseable {
     }
 
     /** To be called by the thread that trains or measures. */
-    void enter() {
-        backend.enter();
-    }
+    void enter() { backend.enter(); }
 
-    double pass(long epoch, Trainer.Progress progress) {
-        return trainer.pass(films.epoch(epoch), progress);
-    }
+    double pass(long epoch, Trainer.Progress progress) { return trainer.pass(films.epoch(epoch), progress); }
 
-    Map<String, Double> metrics() {
-        return measure.metrics();
-    }
+    Map<String, Double> metrics() { return measure.metrics(); }
 
     @Override
     public void close() {

@@ -44,7 +44,8 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
                 long done = (long) p * s.films.batches();
                 loss = s.pass((task.round() - 1L) * passes + p + 1, (step, of, samples, mean) -> {
                     if (progress.cancelled()) throw new CancellationException("the round no longer wants this result");
-                    progress.report(done + step, steps, String.format(Locale.ROOT, "round %d, loss %.3f", task.round(), mean));
+                    progress.report(done + step, steps,
+                            String.format(Locale.ROOT, "round %d, loss %.3f", task.round(), mean));
                 });
             }
             weights.copyFrom(s.weights());
@@ -82,7 +83,5 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
     }
 
     @Override
-    public void close() {
-        if (session != null) session.close();
-    }
+    public void close() { if (session != null) session.close(); }
 }

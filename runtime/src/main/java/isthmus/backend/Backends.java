@@ -10,7 +10,8 @@ public final class Backends {
 
     /** All providers, whether their device is there or not. */
     public static List<BackendProvider> all() {
-        return ServiceLoader.load(BackendProvider.class, Backends.class.getClassLoader()).stream().map(ServiceLoader.Provider::get).toList();
+        return ServiceLoader.load(BackendProvider.class, Backends.class.getClassLoader()).stream()
+                .map(ServiceLoader.Provider::get).toList();
     }
 
     /** Opens a device by name; the error says which devices there are, or why this one cannot be used. */
@@ -19,10 +20,12 @@ public final class Backends {
         for (BackendProvider p : known) {
             if (!p.name().equals(name)) continue;
             Optional<String> problem = p.problem();
-            if (problem.isPresent()) throw new IllegalStateException("device " + name + " cannot be used: " + problem.get());
+            if (problem.isPresent())
+                throw new IllegalStateException("device " + name + " cannot be used: " + problem.get());
             return p.open(threads);
         }
-        throw new IllegalArgumentException("no device is called '" + name + "'; there are " + known.stream().map(BackendProvider::name).toList());
+        throw new IllegalArgumentException(
+                "no device is called '" + name + "'; there are " + known.stream().map(BackendProvider::name).toList());
     }
 
     /** The CPU with up to {@code threads} cores. */

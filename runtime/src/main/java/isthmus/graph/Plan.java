@@ -59,7 +59,11 @@ public final class Plan {
             for (Value v : graph.nodes().get(i).inputs())
                 touch(first, last, root[v.id()], i);
         }
-        graph.inputs().values().forEach(v -> touch(first, last, root[v.id()], -1));
+        // Inputs stay until they are overwritten, so that a step can be run again.
+        graph.inputs().values().forEach(v -> {
+            touch(first, last, root[v.id()], -1);
+            touch(first, last, root[v.id()], n);
+        });
         graph.outputs().values().forEach(v -> touch(first, last, root[v.id()], n));
         List<Block> all = new ArrayList<>();
         Block[] blocks = new Block[root.length];

@@ -32,7 +32,8 @@ public final class ChannelsLast {
         int n = Math.toIntExact(shape.elements()) / (spatial * channels);
         for (int i = 0; i < n; i++) {
             for (int c = 0; c < channels; c++) {
-                for (int s = 0; s < spatial; s++) visitor.visit((i * channels + c) * spatial + s, (i * spatial + s) * channels + c);
+                for (int s = 0; s < spatial; s++)
+                    visitor.visit((i * channels + c) * spatial + s, (i * spatial + s) * channels + c);
             }
         }
     }

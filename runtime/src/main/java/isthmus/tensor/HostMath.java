@@ -14,7 +14,8 @@ public final class HostMath {
      * that the result does not depend on anything but the operands' order. {@code out} may be {@code base}.
      */
     public static void fold(MemorySegment base, MemorySegment[] updates, double[] weights, MemorySegment out, long n) {
-        if (updates.length != weights.length) throw new IllegalArgumentException(updates.length + " updates, " + weights.length + " weights");
+        if (updates.length != weights.length)
+            throw new IllegalArgumentException(updates.length + " updates, " + weights.length + " weights");
         require("fold", base, n);
         require("fold", out, n);
         try (Arena arena = Arena.ofConfined()) {
@@ -52,14 +53,15 @@ public final class HostMath {
         require("countNonFinite", x, n);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(ValueLayout.JAVA_LONG);
-            Kernels.countNonFinite(x, n, out);
+            Kernels.countNonfinite(x, n, out);
             return out.get(ValueLayout.JAVA_LONG, 0);
         }
     }
 
     private static void require(String call, MemorySegment x, long n) {
         if (n < 0 || x.byteSize() < n * Float.BYTES) {
-            throw new IllegalArgumentException(call + ": " + n + " float32 elements asked, the segment has " + x.byteSize() + " bytes");
+            throw new IllegalArgumentException(
+                    call + ": " + n + " float32 elements asked, the segment has " + x.byteSize() + " bytes");
         }
     }
 }

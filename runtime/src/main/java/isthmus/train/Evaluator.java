@@ -38,9 +38,7 @@ public final class Evaluator implements AutoCloseable {
     }
 
     /** Computes the logits of the batch that lies in {@link #images()}. */
-    public void run() {
-        program.run();
-    }
+    public void run() { program.run(); }
 
     /**
      * One pass over the data.
@@ -61,11 +59,10 @@ public final class Evaluator implements AutoCloseable {
             MemorySegment.copy(labels, ValueLayout.JAVA_FLOAT, 0, truth, rows * classes, n * classes);
             rows += n;
         }
-        return new Predictions(rows, classes, java.util.Arrays.copyOf(logits, rows * classes), java.util.Arrays.copyOf(truth, rows * classes));
+        return new Predictions(rows, classes, java.util.Arrays.copyOf(logits, rows * classes),
+                java.util.Arrays.copyOf(truth, rows * classes));
     }
 
     @Override
-    public void close() {
-        program.close();
-    }
+    public void close() { program.close(); }
 }

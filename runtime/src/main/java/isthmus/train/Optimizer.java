@@ -53,9 +53,7 @@ final class Optimizer {
         constants();
     }
 
-    private MemorySegment state() {
-        return backend.allocate(n * Float.BYTES, arena);
-    }
+    private MemorySegment state() { return backend.allocate(n * Float.BYTES, arena); }
 
     /** Writes what does not change into the C library's option struct. */
     private void constants() {
@@ -79,7 +77,8 @@ final class Optimizer {
     /** Forgets moments and step count. */
     void reset() {
         step = 0;
-        for (MemorySegment s : new MemorySegment[]{first, second, secondMax}) if (s.address() != 0) s.fill((byte) 0);
+        for (MemorySegment s : new MemorySegment[]{first, second, secondMax})
+            if (s.address() != 0) s.fill((byte) 0);
     }
 
     /** From now on pulls with strength {@code mu} towards the weights as they are now; 0 stops it. */

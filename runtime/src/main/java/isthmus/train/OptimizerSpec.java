@@ -11,7 +11,8 @@ public sealed interface OptimizerSpec {
     /**
      * Adam (Kingma and Ba 2015); decoupled decay makes it AdamW (Loshchilov and Hutter 2019), coupled is torch.optim.Adam's L2.
      */
-    record Adam(double learningRate, double beta1, double beta2, double epsilon, double weightDecay, boolean decoupled, boolean amsgrad)
+    record Adam(double learningRate, double beta1, double beta2, double epsilon, double weightDecay, boolean decoupled,
+            boolean amsgrad)
             implements
                 OptimizerSpec {}
 

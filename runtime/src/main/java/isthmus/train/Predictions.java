@@ -37,7 +37,8 @@ public record Predictions(int rows, int columns, float[] logits, float[] labels)
 
     private float[] column(float[] all, int column) {
         float[] v = new float[rows];
-        for (int i = 0; i < rows; i++) v[i] = all[i * columns + column];
+        for (int i = 0; i < rows; i++)
+            v[i] = all[i * columns + column];
         return v;
     }
 }

@@ -10,8 +10,9 @@ public record Schedule(double warmupFraction, double minFactor) {
 
     public Schedule {
         if (!(warmupFraction >= 0 && warmupFraction <= 1 && minFactor >= 0 && minFactor <= 1)) {
-            throw new IllegalArgumentException("schedule: warm-up fraction " + warmupFraction + " and least factor " + minFactor
-                    + " must lie in 0 to 1");
+            throw new IllegalArgumentException(
+                    "schedule: warm-up fraction " + warmupFraction + " and least factor " + minFactor
+                            + " must lie in 0 to 1");
         }
     }
 

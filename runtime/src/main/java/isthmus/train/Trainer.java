@@ -25,7 +25,8 @@ public final class Trainer implements AutoCloseable {
      * @param batch samples a step
      * @param seed of dropout
      */
-    public record Options(Loss loss, OptimizerSpec optimizer, Schedule schedule, double clipNorm, Precision precision, int batch, long seed) {}
+    public record Options(Loss loss, OptimizerSpec optimizer, Schedule schedule, double clipNorm, Precision precision,
+            int batch, long seed) {}
 
     /** Told after every step. */
     public interface Progress {
@@ -69,14 +70,10 @@ public final class Trainer implements AutoCloseable {
     }
 
     /** The model's weights, changed in place by every step. */
-    public WeightBuffer weights() {
-        return weights;
-    }
+    public WeightBuffer weights() { return weights; }
 
     /** The gradients of the last step, before clipping. */
-    public WeightBuffer gradients() {
-        return gradients;
-    }
+    public WeightBuffer gradients() { return gradients; }
 
     /** Where a batch's images go: float32, channels-last. */
     public MemorySegment images() {
@@ -84,9 +81,7 @@ public final class Trainer implements AutoCloseable {
     }
 
     /** Where a batch's labels go. */
-    public MemorySegment labels() {
-        return program.input(Loss.LABELS);
-    }
+    public MemorySegment labels() { return program.input(Loss.LABELS); }
 
     /** The logits of the last step, float32 {@code [N,classes]}. */
     public MemorySegment logits() {
@@ -99,9 +94,7 @@ public final class Trainer implements AutoCloseable {
     }
 
     /** The compiled step. */
-    public Program program() {
-        return program;
-    }
+    public Program program() { return program; }
 
     /**
      * Places this run on the schedule: the next step is number {@code firstStep} of {@code totalSteps}; the optimizer forgets.
@@ -139,12 +132,14 @@ public final class Trainer implements AutoCloseable {
         int steps = source.batches();
         for (int i = 1; i <= steps; i++) {
             int n = source.next(images, labels);
-            if (n != options.batch) throw new IllegalStateException("training takes full batches of " + options.batch + ", got " + n);
+            if (n != options.batch)
+                throw new IllegalStateException("training takes full batches of " + options.batch + ", got " + n);
             forwardBackward();
             double loss = loss();
             if (!Double.isFinite(loss)) {
-                throw new TrainingException(String.format(Locale.ROOT, "the loss is %s at step %d: training has diverged; lower the "
-                        + "learning rate or set a clip norm", loss, step));
+                throw new TrainingException(
+                        String.format(Locale.ROOT, "the loss is %s at step %d: training has diverged; lower the "
+                                + "learning rate or set a clip norm", loss, step));
             }
             sum += loss;
             update(options.schedule.factor(step, totalSteps));

@@ -4,7 +4,5 @@ package isthmus.train;
 public final class TrainingException extends RuntimeException {
     private static final long serialVersionUID = 1L;
 
-    TrainingException(String message) {
-        super(message);
-    }
+    TrainingException(String message) { super(message); }
 }

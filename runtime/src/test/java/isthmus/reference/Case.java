@@ -13,17 +13,11 @@ record Case(String name, JsonNode json, Fill fill) {
         return new Case(json.path("case").asString(""), json, new Fill(json.path("salt").asString("")));
     }
 
-    String kind() {
-        return json.path("kind").asString("");
-    }
+    String kind() { return json.path("kind").asString(""); }
 
-    JsonNode attrs() {
-        return json.get("attrs");
-    }
+    JsonNode attrs() { return json.get("attrs"); }
 
-    JsonNode expect() {
-        return json.get("expect");
-    }
+    JsonNode expect() { return json.get("expect"); }
 
     /** An attribute that is one number for all axes or a list. */
     java.util.List<Integer> perAxis(String key, int axes) {

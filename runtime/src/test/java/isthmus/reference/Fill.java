@@ -8,14 +8,13 @@ final class Fill {
 
     private final String salt;
 
-    Fill(String salt) {
-        this.salt = salt;
-    }
+    Fill(String salt) { this.salt = salt; }
 
     /** FNV-1a 64 of salt and name. */
     long hash(String name) {
         long h = 0xCBF29CE484222325L;
-        for (byte b : (salt + name).getBytes(java.nio.charset.StandardCharsets.UTF_8)) h = (h ^ (b & 255)) * 0x100000001B3L;
+        for (byte b : (salt + name).getBytes(java.nio.charset.StandardCharsets.UTF_8))
+            h = (h ^ (b & 255)) * 0x100000001B3L;
         return h;
     }
 
@@ -37,14 +36,16 @@ final class Fill {
     /** 1 where the formula is positive, else 0. */
     float[] bits(String name, Shape shape) {
         float[] v = values(name, shape, 1);
-        for (int i = 0; i < v.length; i++) v[i] = v[i] > 0 ? 1 : 0;
+        for (int i = 0; i < v.length; i++)
+            v[i] = v[i] > 0 ? 1 : 0;
         return v;
     }
 
     /** Class numbers; the shape is without the channel axis. */
     float[] classes(String name, Shape shape, int classes) {
         float[] v = values(name, shape, 1);
-        for (int i = 0; i < v.length; i++) v[i] = (float) Math.floor(((double) v[i] + 1) / 2 * classes);
+        for (int i = 0; i < v.length; i++)
+            v[i] = (float) Math.floor(((double) v[i] + 1) / 2 * classes);
         return v;
     }
 }

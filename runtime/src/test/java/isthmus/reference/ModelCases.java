@@ -38,10 +38,12 @@ final class ModelCases {
     static Outcome run(Case c, Precision precision, Backend backend) {
         String model = c.json().get("model").asString();
         if (StreamSupport.stream(Zoo.names().spliterator(), false).noneMatch(model::equals)) {
-            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT), "model " + model + " is not built yet");
+            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT),
+                    "model " + model + " is not built yet");
         }
         if (c.attrs().has("lora")) {
-            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT), "LoRA layers are not built yet");
+            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT),
+                    "LoRA layers are not built yet");
         }
         return new ModelCases(c, precision).run(backend);
     }
@@ -52,12 +54,16 @@ final class ModelCases {
                 c.attrs().get("classes").asInt(), 0);
         checkNames(model);
         Optional<Loss> loss = loss(c.json().get("loss").asString());
-        if (loss.isEmpty()) return Outcome.skipped(c.name(), outcome.precision, "loss " + c.json().get("loss").asString() + " is not built yet");
+        if (loss.isEmpty())
+            return Outcome.skipped(c.name(), outcome.precision,
+                    "loss " + c.json().get("loss").asString() + " is not built yet");
         double lr = c.json().get("optimizer").get("sgd").get("lr").asDouble();
-        Trainer.Options options = new Trainer.Options(loss.get(), OptimizerSpec.sgd(lr), Schedule.CONSTANT, 0, precision, image.dim(0), 0);
+        Trainer.Options options = new Trainer.Options(loss.get(), OptimizerSpec.sgd(lr), Schedule.CONSTANT, 0,
+                precision, image.dim(0), 0);
         try (Trainer trainer = new Trainer(model, options, backend)) {
             for (WeightTable.Entry e : model.table().entries()) {
-                MemorySegment.copy(initial(e), 0, trainer.weights().slice(e), ValueLayout.JAVA_FLOAT, 0, (int) e.elements());
+                MemorySegment.copy(initial(e), 0, trainer.weights().slice(e), ValueLayout.JAVA_FLOAT, 0,
+                        (int) e.elements());
             }
             ChannelsLast.pack(c.fill().values(c.name() + "/image", image, 1), image, DType.F32, trainer.images());
             labels(trainer, image.dim(0), model.classes());
@@ -92,9 +98,11 @@ final class ModelCases {
             if (e.name().endsWith("running_var")) java.util.Arrays.fill(v, 1);
             return v;
         }
-        if (e.shape().rank() >= 2) return c.fill().values(e.name(), e.shape(), (float) Math.sqrt(6.0 / e.shape().elementsFrom(1)));
+        if (e.shape().rank() >= 2)
+            return c.fill().values(e.name(), e.shape(), (float) Math.sqrt(6.0 / e.shape().elementsFrom(1)));
         float[] v = c.fill().values(e.name(), e.shape(), 0.1f);
-        if (e.name().endsWith("weight")) for (int i = 0; i < v.length; i++) v[i] += 1;
+        if (e.name().endsWith("weight")) for (int i = 0; i < v.length; i++)
+            v[i] += 1;
         return v;
     }
 
@@ -103,7 +111,8 @@ final class ModelCases {
         if (c.json().get("loss").asString().equals("cross_entropy")) {
             ChannelsLast.pack(c.fill().classes(name, Shape.of(n), classes), Shape.of(n), DType.I32, trainer.labels());
         } else {
-            ChannelsLast.pack(c.fill().bits(name, Shape.of(n, classes)), Shape.of(n, classes), DType.F32, trainer.labels());
+            ChannelsLast.pack(c.fill().bits(name, Shape.of(n, classes)), Shape.of(n, classes), DType.F32,
+                    trainer.labels());
         }
     }
 
@@ -117,18 +126,31 @@ final class ModelCases {
             if (s == 0) first(trainer, error, half);
             double got = trainer.loss();
             double off = Math.abs(got - losses[s]) / Math.abs(losses[s]);
-            double tolerance = half ? Math.max(0.05, 3 * error.get("losses").get(s).asDouble())
-                    : Math.max(1e-4, 4 * (s == losses.length - 1 ? error.get("loss_last").asDouble()
-                            : Math.max(error.get("logits").asDouble(), error.get("loss_last").asDouble())));
+            double tolerance = half
+                    ? Math.max(0.05, 3 * error.get("losses").get(s).asDouble())
+                    : float32(error, s, losses.length);
             outcome.check("loss " + s, off, tolerance);
             trainer.update(1);
         }
         if (!half) last(model, trainer, backend, error);
     }
 
+    /**
+     * Four times PyTorch's own error, which a case gives for the last loss only. The first loss is a function of the
+     * logits; those between come after weights have moved along gradients that are themselves off by {@code grad_worst}.
+     */
+    private static double float32(JsonNode error, int step, int steps) {
+        double last = error.get("loss_last").asDouble();
+        double between = Math.max(last, error.get("grad_worst").asDouble());
+        double own = step == 0 ? error.get("logits").asDouble() : step == steps - 1 ? last : between;
+        return Math.max(1e-4, 4 * own);
+    }
+
     private void first(Trainer trainer, JsonNode error, boolean half) {
         float[] logits = trainer.logits().toArray(ValueLayout.JAVA_FLOAT);
-        double tolerance = half ? Math.max(1e-2, 2 * error.get("logits").asDouble()) : Math.max(1e-4, 4 * error.get("logits").asDouble());
+        double tolerance = half
+                ? Math.max(1e-2, 2 * error.get("logits").asDouble())
+                : Math.max(1e-4, 4 * error.get("logits").asDouble());
         outcome.check("logits", Outcome.relative(logits, Case.numbers(c.expect().get("logits"))), tolerance);
         double got = 0;
         double expected = 0;
@@ -136,10 +158,12 @@ final class ModelCases {
         while (grads.hasNext()) {
             java.util.Map.Entry<String, JsonNode> e = grads.next();
             WeightTable.Entry entry = trainer.weights().table().entry(e.getKey());
-            Print p = print(e.getKey(), entry.shape(), trainer.gradients().slice(entry).toArray(ValueLayout.JAVA_FLOAT));
+            Print p = print(e.getKey(), entry.shape(),
+                    trainer.gradients().slice(entry).toArray(ValueLayout.JAVA_FLOAT));
             got += p.norm * p.norm;
             expected += Math.pow(e.getValue().get("norm").asDouble(), 2);
-            if (!half) compare("grad " + e.getKey(), p, e.getValue(), Math.max(1e-4, 4 * error.get("grad_worst").asDouble()));
+            if (!half)
+                compare("grad " + e.getKey(), p, e.getValue(), Math.max(1e-4, 4 * error.get("grad_worst").asDouble()));
         }
         if (half) {
             double off = Math.abs(Math.sqrt(got) - Math.sqrt(expected)) / Math.sqrt(expected);
@@ -151,7 +175,8 @@ final class ModelCases {
         double worst = Math.max(1e-4, 4 * error.get("grad_worst").asDouble());
         for (java.util.Map.Entry<String, JsonNode> e : c.expect().get("state_after").properties()) {
             WeightTable.Entry entry = trainer.weights().table().entry(e.getKey());
-            compare("state " + e.getKey(), print(e.getKey(), entry.shape(), trainer.weights().slice(entry).toArray(ValueLayout.JAVA_FLOAT)),
+            compare("state " + e.getKey(),
+                    print(e.getKey(), entry.shape(), trainer.weights().slice(entry).toArray(ValueLayout.JAVA_FLOAT)),
                     e.getValue(), worst);
         }
         Shape image = Case.shape(c.json().get("image"));
@@ -162,7 +187,8 @@ final class ModelCases {
             logits = evaluator.logits().toArray(ValueLayout.JAVA_FLOAT);
         }
         Print p = print(c.name() + "/final", Case.shape(c.expect().get("logits_shape")), logits);
-        compare("eval logits after", p, c.expect().get("eval_logits_after"), Math.max(1e-4, 4 * error.get("eval_logits_after").asDouble()));
+        compare("eval logits after", p, c.expect().get("eval_logits_after"),
+                Math.max(1e-4, 4 * error.get("eval_logits_after").asDouble()));
     }
 
     private record Print(double norm, double dot) {}

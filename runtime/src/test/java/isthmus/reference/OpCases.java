@@ -47,13 +47,9 @@ final class OpCases {
     private final Graph graph = new Graph();
     private final Map<String, Value> in = new LinkedHashMap<>();
 
-    private OpCases(Case c) {
-        this.c = c;
-    }
+    private OpCases(Case c) { this.c = c; }
 
-    static Outcome run(Case c, Backend backend) {
-        return new OpCases(c).run(backend);
-    }
+    static Outcome run(Case c, Backend backend) { return new OpCases(c).run(backend); }
 
     private Outcome run(Backend backend) {
         for (Map.Entry<String, JsonNode> e : c.json().get("inputs").properties()) {
@@ -62,7 +58,8 @@ final class OpCases {
             in.put(e.getKey(), weight ? p : graph.apply(e.getKey(), new Cast(Kind.ACTIVATION), p).getFirst());
         }
         Optional<Value> made = build();
-        if (made.isEmpty()) return Outcome.skipped(c.name(), "fp32", "op " + c.json().get("op").asString() + " is not built yet");
+        if (made.isEmpty())
+            return Outcome.skipped(c.name(), "fp32", "op " + c.json().get("op").asString() + " is not built yet");
         Value y = made.get();
         Value dy = graph.input("dy", new Spec(y.shape(), Kind.FLOAT));
         graph.output("y", graph.apply("y", new Cast(Kind.FLOAT), y).getFirst());
@@ -86,7 +83,8 @@ final class OpCases {
 
     private Optional<Value> one(Op op, String... keys) {
         Value[] arguments = new Value[keys.length];
-        for (int i = 0; i < keys.length; i++) arguments[i] = in.get(keys[i]);
+        for (int i = 0; i < keys.length; i++)
+            arguments[i] = in.get(keys[i]);
         return Optional.of(graph.apply(c.name(), op, arguments).getFirst());
     }
 
@@ -94,7 +92,8 @@ final class OpCases {
         int axes = c.attrs().get("spatial").asInt();
         Shape w = in.get("weight").shape();
         List<Integer> kernel = java.util.stream.IntStream.range(2, w.rank()).mapToObj(w::dim).toList();
-        Window window = new Window(kernel, c.perAxis("stride", axes), c.perAxis("padding", axes), c.perAxis("dilation", axes));
+        Window window = new Window(kernel, c.perAxis("stride", axes), c.perAxis("padding", axes),
+                c.perAxis("dilation", axes));
         boolean bias = in.containsKey("bias");
         Op op = new Conv(window, c.attrs().get("groups").asInt(), bias);
         return bias ? one(op, "x", "weight", "bias").get() : one(op, "x", "weight").get();
@@ -109,8 +108,10 @@ final class OpCases {
     private Optional<Value> batchNorm() {
         List<Value> s = graph.apply(c.name(), new ChannelStatistics(), in.get("x"));
         float eps = c.attrs().get("eps").floatValue();
-        return Optional.of(graph.apply(c.name(), new Normalize(eps, false, false), in.get("x"), s.get(0), s.get(1), in.get("weight"),
-                in.get("bias")).getFirst());
+        return Optional.of(graph
+                .apply(c.name(), new Normalize(eps, false, false), in.get("x"), s.get(0), s.get(1), in.get("weight"),
+                        in.get("bias"))
+                .getFirst());
     }
 
     private Outcome compare(Backend backend, Shape y) {
@@ -121,7 +122,8 @@ final class OpCases {
             WeightBuffer gradients = WeightBuffer.allocate(table, arena);
             for (WeightTable.Entry e : table.entries()) {
                 JsonNode scale = c.json().get("scales").get(e.name());
-                float[] v = c.fill().values(c.name() + "/" + e.name(), e.shape(), scale == null ? 1 : scale.floatValue());
+                float[] v = c.fill().values(c.name() + "/" + e.name(), e.shape(),
+                        scale == null ? 1 : scale.floatValue());
                 put(e, v, weights.slice(e));
             }
             try (Program program = Program.compile(graph, backend, Precision.FP32, weights, gradients)) {
@@ -141,12 +143,15 @@ final class OpCases {
     }
 
     private static void put(WeightTable.Entry e, float[] v, MemorySegment at) {
-        if (ROW_MAJOR.contains(e.name())) MemorySegment.copy(v, 0, at, java.lang.foreign.ValueLayout.JAVA_FLOAT, 0, v.length);
-        else ChannelsLast.pack(v, e.shape(), DType.F32, at);
+        if (ROW_MAJOR.contains(e.name()))
+            MemorySegment.copy(v, 0, at, java.lang.foreign.ValueLayout.JAVA_FLOAT, 0, v.length);
+        else
+            ChannelsLast.pack(v, e.shape(), DType.F32, at);
     }
 
     private static float[] get(WeightTable.Entry e, MemorySegment at) {
-        return ROW_MAJOR.contains(e.name()) ? at.toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT)
+        return ROW_MAJOR.contains(e.name())
+                ? at.toArray(java.lang.foreign.ValueLayout.JAVA_FLOAT)
                 : ChannelsLast.unpack(at, e.shape(), DType.F32);
     }
 }

@@ -77,7 +77,8 @@ final class ConvKernels {
         }
 
         MemorySegment forward(Dnnl d, MemorySegment x, MemorySegment w, MemorySegment b, MemorySegment y) {
-            return PrimitiveDescs.convolutionForward(d.engine, DNNL_FORWARD_TRAINING, DNNL_CONVOLUTION_DIRECT, x, w, b, y, strides, dilates,
+            return PrimitiveDescs.convolutionForward(d.engine, DNNL_FORWARD_TRAINING, DNNL_CONVOLUTION_DIRECT, x, w, b,
+                    y, strides, dilates,
                     padding, padding, d.attributes);
         }
     }
@@ -90,9 +91,7 @@ final class ConvKernels {
         MemorySegment blocked;
         private long blockedAt;
 
-        Blocked(Dnnl dnnl) {
-            super(dnnl);
-        }
+        Blocked(Dnnl dnnl) { super(dnnl); }
 
         /** After {@code call} is known: room for the weights in its layout, and the copy to or from the master's. */
         final void convert(int query, Shape weights, boolean toBlocked) {
@@ -102,14 +101,10 @@ final class ConvKernels {
             reorder = toBlocked ? DnnlCall.reorder(this, plain, blocked) : DnnlCall.reorder(this, blocked, plain);
         }
 
-        final MemorySegment blockedIn(MemorySegment scratch) {
-            return scratch.asSlice(blockedAt);
-        }
+        final MemorySegment blockedIn(MemorySegment scratch) { return scratch.asSlice(blockedAt); }
 
         @Override
-        public final String implementation() {
-            return "onednn " + call.implementation();
-        }
+        public final String implementation() { return "onednn " + call.implementation(); }
     }
 
     private static final class Forward extends Blocked {
@@ -137,7 +132,8 @@ final class ConvKernels {
         public void bind(Addresses a) {
             MemorySegment scratch = a.scratch();
             reorder.bindReorder(plain, a.of(n.in(1)), blocked, blockedIn(scratch), scratch);
-            call.arg(DNNL_ARG_SRC, x, a.of(n.in(0))).arg(DNNL_ARG_WEIGHTS, blocked, blockedIn(scratch)).arg(DNNL_ARG_DST, y, a.of(n.out(0)));
+            call.arg(DNNL_ARG_SRC, x, a.of(n.in(0))).arg(DNNL_ARG_WEIGHTS, blocked, blockedIn(scratch))
+                    .arg(DNNL_ARG_DST, y, a.of(n.out(0)));
             if (b.address() != 0) call.arg(DNNL_ARG_BIAS, b, a.of(n.in(2)));
             call.scratch(scratch);
         }
@@ -164,8 +160,11 @@ final class ConvKernels {
             Geometry g = Geometry.of(op.window());
             Optional<MemorySegment> hint = Dnnl.fast(handles, () -> g.forward(dnnl, dx, w, MemorySegment.NULL, dy));
             if (hint.isEmpty()) return;
-            Dnnl.fast(handles, () -> PrimitiveDescs.convolutionBackwardData(dnnl.engine, DNNL_CONVOLUTION_DIRECT, dx, w, dy, g.strides,
-                    g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes)).ifPresent(pd -> {
+            Dnnl.fast(handles,
+                    () -> PrimitiveDescs.convolutionBackwardData(dnnl.engine, DNNL_CONVOLUTION_DIRECT, dx, w, dy,
+                            g.strides,
+                            g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes))
+                    .ifPresent(pd -> {
                         call = new DnnlCall(this, pd);
                         convert(DNNL_QUERY_WEIGHTS_MD, n.in(1).shape(), true);
                     });
@@ -205,8 +204,11 @@ final class ConvKernels {
             Geometry g = Geometry.of(op.window());
             Optional<MemorySegment> hint = Dnnl.fast(handles, () -> g.forward(dnnl, x, w, MemorySegment.NULL, dy));
             if (hint.isEmpty()) return;
-            Dnnl.fast(handles, () -> PrimitiveDescs.convolutionBackwardWeights(dnnl.engine, DNNL_CONVOLUTION_DIRECT, x, dw, db, dy, g.strides,
-                    g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes)).ifPresent(pd -> {
+            Dnnl.fast(handles,
+                    () -> PrimitiveDescs.convolutionBackwardWeights(dnnl.engine, DNNL_CONVOLUTION_DIRECT, x, dw, db, dy,
+                            g.strides,
+                            g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes))
+                    .ifPresent(pd -> {
                         call = new DnnlCall(this, pd);
                         convert(DNNL_QUERY_DIFF_WEIGHTS_MD, op.weight(), false);
                     });

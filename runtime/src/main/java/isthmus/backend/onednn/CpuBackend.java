@@ -67,7 +67,8 @@ final class CpuBackend implements Backend {
     private final Dnnl dnnl;
 
     CpuBackend(int threads) {
-        if (threads < 1) throw new IllegalArgumentException("the CPU backend needs at least one thread, not " + threads);
+        if (threads < 1)
+            throw new IllegalArgumentException("the CPU backend needs at least one thread, not " + threads);
         this.threads = threads;
         OneDnn.ompSetNumThreads(threads);
         this.dnnl = new Dnnl();
@@ -78,9 +79,7 @@ final class CpuBackend implements Backend {
     }
 
     @Override
-    public String name() {
-        return "cpu";
-    }
+    public String name() { return "cpu"; }
 
     @Override
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
@@ -89,18 +88,12 @@ final class CpuBackend implements Backend {
     }
 
     @Override
-    public MemorySegment allocate(long bytes, Arena arena) {
-        return NativeMemory.allocate(bytes, arena);
-    }
+    public MemorySegment allocate(long bytes, Arena arena) { return NativeMemory.allocate(bytes, arena); }
 
     /** OpenMP's thread count belongs to the calling thread. */
     @Override
-    public void enter() {
-        OneDnn.ompSetNumThreads(threads);
-    }
+    public void enter() { OneDnn.ompSetNumThreads(threads); }
 
     @Override
-    public void close() {
-        dnnl.close();
-    }
+    public void close() { dnnl.close(); }
 }

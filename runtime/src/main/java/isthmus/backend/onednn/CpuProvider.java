@@ -9,17 +9,11 @@ import java.util.Optional;
 /** Announces the CPU. */
 public final class CpuProvider implements BackendProvider {
     @Override
-    public String name() {
-        return "cpu";
-    }
+    public String name() { return "cpu"; }
 
     @Override
-    public Optional<String> problem() {
-        return OneDnn.problem().or(() -> NativeLibrary.kernels().problem());
-    }
+    public Optional<String> problem() { return OneDnn.problem().or(() -> NativeLibrary.kernels().problem()); }
 
     @Override
-    public Backend open(int threads) {
-        return new CpuBackend(threads);
-    }
+    public Backend open(int threads) { return new CpuBackend(threads); }
 }

@@ -76,9 +76,7 @@ final class Dnnl implements AutoCloseable {
         return handles.desc(OneDnn.memoryDescCreateWithTag(dims, type(type), DNNL_FORMAT_TAG_ANY));
     }
 
-    static long[] longs(Shape shape) {
-        return Arrays.stream(shape.dims()).asLongStream().toArray();
-    }
+    static long[] longs(Shape shape) { return Arrays.stream(shape.dims()).asLongStream().toArray(); }
 
     static int type(DType type) {
         return switch (type) {

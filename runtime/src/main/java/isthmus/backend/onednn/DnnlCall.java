@@ -47,9 +47,7 @@ final class DnnlCall {
         return OneDnn.primitiveDescQueryMd(desc, what, 0);
     }
 
-    String implementation() {
-        return MemoryText.implementation(desc);
-    }
+    String implementation() { return MemoryText.implementation(desc); }
 
     /** Says where an argument lies. */
     DnnlCall arg(int arg, MemorySegment layout, MemorySegment at) {
@@ -65,11 +63,10 @@ final class DnnlCall {
     }
 
     /** Binds a reorder. */
-    void bindReorder(MemorySegment fromLayout, MemorySegment from, MemorySegment toLayout, MemorySegment to, MemorySegment scratch) {
+    void bindReorder(MemorySegment fromLayout, MemorySegment from, MemorySegment toLayout, MemorySegment to,
+            MemorySegment scratch) {
         arg(DNNL_ARG_SRC, fromLayout, from).arg(DNNL_ARG_DST, toLayout, to).scratch(scratch);
     }
 
-    void run() {
-        OneDnn.execute(primitive, dnnl.stream, count, arguments);
-    }
+    void run() { OneDnn.execute(primitive, dnnl.stream, count, arguments); }
 }

@@ -8,9 +8,7 @@ abstract class DnnlKernel implements Kernel {
     final Handles handles = new Handles();
     private long scratch;
 
-    DnnlKernel(Dnnl dnnl) {
-        this.dnnl = dnnl;
-    }
+    DnnlKernel(Dnnl dnnl) { this.dnnl = dnnl; }
 
     /** Takes a stretch of scratch memory; returns where it begins. */
     final long reserve(long bytes) {
@@ -20,12 +18,8 @@ abstract class DnnlKernel implements Kernel {
     }
 
     @Override
-    public final long scratchBytes() {
-        return scratch;
-    }
+    public final long scratchBytes() { return scratch; }
 
     @Override
-    public final void close() {
-        handles.close();
-    }
+    public final void close() { handles.close(); }
 }

@@ -29,12 +29,11 @@ final class Handles implements AutoCloseable {
         return m;
     }
 
-    void also(Runnable close) {
-        destroy.push(close);
-    }
+    void also(Runnable close) { destroy.push(close); }
 
     @Override
     public void close() {
-        while (!destroy.isEmpty()) destroy.pop().run();
+        while (!destroy.isEmpty())
+            destroy.pop().run();
     }
 }

@@ -21,7 +21,8 @@ final class LinearKernels {
         long out = n.out(0).shape().dim(1);
         DType type = types.apply(n.in(0));
         return product(new Product(dnnl, n, 0, 1, 2), k -> Matmul.prepare(k, Operand.rowMajor(type, rows, in),
-                Operand.transposed(DType.F32, in, out), Operand.rowMajor(types.apply(n.out(0)), rows, out), true, type));
+                Operand.transposed(DType.F32, in, out), Operand.rowMajor(types.apply(n.out(0)), rows, out), true,
+                type));
     }
 
     static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
@@ -29,8 +30,9 @@ final class LinearKernels {
         long in = n.out(0).shape().dim(1);
         long out = n.in(0).shape().dim(1);
         DType type = types.apply(n.out(0));
-        return product(new Product(dnnl, n, 0, 1, -1), k -> Matmul.prepare(k, Operand.rowMajor(types.apply(n.in(0)), rows, out),
-                Operand.rowMajor(DType.F32, out, in), Operand.rowMajor(type, rows, in), false, type));
+        return product(new Product(dnnl, n, 0, 1, -1),
+                k -> Matmul.prepare(k, Operand.rowMajor(types.apply(n.in(0)), rows, out),
+                        Operand.rowMajor(DType.F32, out, in), Operand.rowMajor(type, rows, in), false, type));
     }
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
@@ -84,18 +86,15 @@ final class LinearKernels {
         }
 
         @Override
-        public String implementation() {
-            return matmul.implementation();
-        }
+        public String implementation() { return matmul.implementation(); }
 
         @Override
         public void bind(Addresses at) {
-            matmul.bind(at.of(n.in(a)), at.of(n.in(b)), at.of(n.out(0)), bias < 0 ? MemorySegment.NULL : at.of(n.in(bias)), at.scratch());
+            matmul.bind(at.of(n.in(a)), at.of(n.in(b)), at.of(n.out(0)),
+                    bias < 0 ? MemorySegment.NULL : at.of(n.in(bias)), at.scratch());
         }
 
         @Override
-        public void run() {
-            matmul.run();
-        }
+        public void run() { matmul.run(); }
     }
 }

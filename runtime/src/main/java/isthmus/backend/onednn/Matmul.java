@@ -57,9 +57,7 @@ final class Matmul {
             return scratch.asSlice(at);
         }
 
-        void run() {
-            if (copy != null) copy.run();
-        }
+        void run() { if (copy != null) copy.run(); }
     }
 
     private final Source a;
@@ -83,7 +81,9 @@ final class Matmul {
      */
     static Optional<Matmul> prepare(DnnlKernel k, Operand a, Operand b, Operand c, boolean bias, DType compute) {
         MemorySegment cLayout = c.desc(k);
-        MemorySegment biasLayout = bias ? k.dnnl.strided(k.handles, DType.F32, new long[]{1, c.columns}, c.columns, 1) : MemorySegment.NULL;
+        MemorySegment biasLayout = bias
+                ? k.dnnl.strided(k.handles, DType.F32, new long[]{1, c.columns}, c.columns, 1)
+                : MemorySegment.NULL;
         for (int attempt = 0; attempt < 4; attempt++) {
             boolean anyA = a.type != compute || (attempt & 1) != 0;
             boolean anyB = b.type != compute || (attempt & 2) != 0;
@@ -103,7 +103,8 @@ final class Matmul {
     }
 
     void bind(MemorySegment aAt, MemorySegment bAt, MemorySegment cAt, MemorySegment biasAt, MemorySegment scratch) {
-        call.arg(DNNL_ARG_SRC, a.wanted, a.bind(aAt, scratch)).arg(DNNL_ARG_WEIGHTS, b.wanted, b.bind(bAt, scratch)).arg(DNNL_ARG_DST, c, cAt);
+        call.arg(DNNL_ARG_SRC, a.wanted, a.bind(aAt, scratch)).arg(DNNL_ARG_WEIGHTS, b.wanted, b.bind(bAt, scratch))
+                .arg(DNNL_ARG_DST, c, cAt);
         if (bias.address() != 0) call.arg(DNNL_ARG_BIAS, bias, biasAt);
         call.scratch(scratch);
     }
@@ -114,7 +115,5 @@ final class Matmul {
         call.run();
     }
 
-    String implementation() {
-        return "onednn " + call.implementation();
-    }
+    String implementation() { return "onednn " + call.implementation(); }
 }

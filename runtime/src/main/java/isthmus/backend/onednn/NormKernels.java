@@ -37,7 +37,8 @@ final class NormKernels {
             MemorySegment variance = a.of(n.in(1));
             MemorySegment runningMean = a.of(n.in(2));
             MemorySegment runningVariance = a.of(n.in(3));
-            return () -> Kernels.updateStatistics(mean, variance, runningMean, runningVariance, op.momentum(), op.count(), c);
+            return () -> Kernels.updateStatistics(mean, variance, runningMean, runningVariance, op.momentum(),
+                    op.count(), c);
         });
     }
 
@@ -54,7 +55,8 @@ final class NormKernels {
             MemorySegment beta = a.of(n.in(4));
             MemorySegment residual = op.residual() ? a.of(n.in(5)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
-            return () -> Kernels.batchNorm(t, x, c, mean, variance, gamma, beta, op.epsilon(), residual, op.relu() ? 1 : 0, y, c, rows, c);
+            return () -> Kernels.batchNorm(t, x, c, mean, variance, gamma, beta, op.epsilon(), residual,
+                    op.relu() ? 1 : 0, y, c, rows, c);
         });
     }
 
@@ -74,7 +76,8 @@ final class NormKernels {
             MemorySegment dgamma = a.of(n.out(1));
             MemorySegment dbeta = a.of(n.out(2));
             MemorySegment branch = op.branch() ? a.of(n.out(3)) : MemorySegment.NULL;
-            return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(), op.relu() ? 1 : 0, 0, dx, dgamma,
+            return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(),
+                    op.relu() ? 1 : 0, 0, dx, dgamma,
                     dbeta, branch, rows, c);
         });
     }

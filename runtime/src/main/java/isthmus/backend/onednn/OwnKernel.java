@@ -22,22 +22,14 @@ final class OwnKernel implements Kernel {
     }
 
     @Override
-    public String implementation() {
-        return "own " + name;
-    }
+    public String implementation() { return "own " + name; }
 
     @Override
-    public void bind(Addresses addresses) {
-        call = binder.bind(addresses, constants);
-    }
+    public void bind(Addresses addresses) { call = binder.bind(addresses, constants); }
 
     @Override
-    public void run() {
-        call.run();
-    }
+    public void run() { call.run(); }
 
     @Override
-    public void close() {
-        constants.close();
-    }
+    public void close() { constants.close(); }
 }

@@ -92,7 +92,8 @@ final class OwnKernels {
         return permute("channels_last", n, n.out(0).shape(), types, false);
     }
 
-    private static Kernel permute(String name, Node n, Shape shape, Function<Value, DType> types, boolean channelsFirst) {
+    private static Kernel permute(String name, Node n, Shape shape, Function<Value, DType> types,
+            boolean channelsFirst) {
         int from = code(types.apply(n.in(0)));
         int to = code(types.apply(n.out(0)));
         long batch = shape.dim(0);
@@ -119,15 +120,16 @@ final class OwnKernels {
         List<Float> weights = ((BceWithLogits) n.op()).positiveWeights();
         return new OwnKernel("bce_with_logits", (a, arena) -> {
             Loss at = new Loss(n, a);
-            MemorySegment w = weights.isEmpty() ? MemorySegment.NULL : arena.allocate(ValueLayout.JAVA_FLOAT, weights.size());
-            for (int i = 0; i < weights.size(); i++) w.setAtIndex(ValueLayout.JAVA_FLOAT, i, weights.get(i));
+            MemorySegment w = weights.isEmpty()
+                    ? MemorySegment.NULL
+                    : arena.allocate(ValueLayout.JAVA_FLOAT, weights.size());
+            for (int i = 0; i < weights.size(); i++)
+                w.setAtIndex(ValueLayout.JAVA_FLOAT, i, weights.get(i));
             return () -> Kernels.bceWithLogits(at.logits, at.labels, w, at.loss, at.gradient, x.dim(0), x.dim(1));
         });
     }
 
     private record Loss(MemorySegment logits, MemorySegment labels, MemorySegment loss, MemorySegment gradient) {
-        Loss(Node n, Addresses a) {
-            this(a.of(n.in(0)), a.of(n.in(1)), a.of(n.out(0)), a.of(n.out(1)));
-        }
+        Loss(Node n, Addresses a) { this(a.of(n.in(0)), a.of(n.in(1)), a.of(n.out(0)), a.of(n.out(1))); }
     }
 }

@@ -16,7 +16,8 @@ final class Windows {
     static MemorySegment write(Arena arena, Window w, Shape x, Shape y, int groups) {
         MemorySegment s = arena.allocate(ValueLayout.JAVA_LONG, FIELDS);
         long[] head = {x.dim(0), x.dim(1), y.dim(1), groups};
-        for (int i = 0; i < head.length; i++) s.setAtIndex(ValueLayout.JAVA_LONG, i, head[i]);
+        for (int i = 0; i < head.length; i++)
+            s.setAtIndex(ValueLayout.JAVA_LONG, i, head[i]);
         axes(s, 4, spatial(x), 1);
         axes(s, 7, spatial(y), 1);
         axes(s, 10, w.kernel(), 1);
@@ -32,6 +33,7 @@ final class Windows {
 
     private static void axes(MemorySegment s, int at, List<Integer> values, int missing) {
         int lead = 3 - values.size();
-        for (int i = 0; i < 3; i++) s.setAtIndex(ValueLayout.JAVA_LONG, at + i, i < lead ? missing : values.get(i - lead));
+        for (int i = 0; i < 3; i++)
+            s.setAtIndex(ValueLayout.JAVA_LONG, at + i, i < lead ? missing : values.get(i - lead));
     }
 }

@@ -1,0 +1,100 @@
+package isthmus.reference;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+import isthmus.backend.Backend;
+import isthmus.backend.Backends;
+import isthmus.backend.Precision;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.DynamicNode;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.TestInstance;
+
+/**
+ * What PyTorch computes, as small cases: a folder of them by the system property {@code reference.dir}, or the copy in the
+ * test resources. Prints a line a case.
+ */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class ReferenceCasesTest {
+    private final List<Outcome> outcomes = new ArrayList<>();
+    private final Backend backend = Backends.cpu(Math.min(2, Runtime.getRuntime().availableProcessors()));
+
+    private static Path folder() {
+        String dir = System.getProperty("reference.dir", "");
+        boolean given = !dir.isBlank() && !dir.startsWith("${");
+        return given ? Path.of(dir) : Path.of("src", "test", "resources", "reference");
+    }
+
+    @TestFactory
+    Stream<DynamicNode> everyCase() throws IOException {
+        List<Path> files;
+        try (Stream<Path> all = Files.list(folder())) {
+            files = all.filter(f -> f.getFileName().toString().endsWith(".json") && !f.endsWith("fill.json")).sorted()
+                    .toList();
+        }
+        assertTrue(!files.isEmpty(), "no reference cases in " + folder().toAbsolutePath());
+        return files.stream().map(f -> dynamicTest(f.getFileName().toString(), () -> run(Case.read(f))));
+    }
+
+    private void run(Case c) {
+        List<Outcome> results = switch (c.kind()) {
+            case "op" -> List.of(OpCases.run(c, backend));
+            case "loss" -> List.of(LossCases.run(c, backend));
+            case "optimizer" -> List.of(OptimizerCases.run(c, backend));
+            case "schedule" -> List.of(ScheduleCases.run(c));
+            case "model" ->
+                List.of(ModelCases.run(c, Precision.FP32, backend), ModelCases.run(c, Precision.BF16, backend));
+            default -> List.of(Outcome.skipped(c.name(), "-", "kind " + c.kind() + " is not known"));
+        };
+        for (Outcome o : results) {
+            outcomes.add(o);
+            System.out.println(o);
+        }
+        for (Outcome o : results)
+            assertTrue(o.isSkipped() || o.passed(), () -> c.name() + " " + o.precision + ": " + o.failures());
+    }
+
+    @AfterAll
+    void count() {
+        backend.close();
+        long skipped = outcomes.stream().filter(Outcome::isSkipped).count();
+        long passed = outcomes.stream().filter(Outcome::passed).count();
+        System.out.printf("reference cases: %d passed, %d failed, %d skipped, from %s%n", passed,
+                outcomes.size() - passed - skipped, skipped,
+                folder());
+        assertTrue(passed > 0, "no reference case ran");
+    }
+
+    /** The formula itself, against known answers. */
+    @Test
+    void formula() {
+        Case known = Case.read(Path.of("src", "test", "resources", "reference", "fill.json"));
+        Fill fill = new Fill("");
+        for (tools.jackson.databind.JsonNode c : known.json().get("cases")) {
+            String name = c.get("name").asString();
+            assertEquals(c.get("hash").asString(), Long.toHexString(fill.hash(name)));
+            float[] v = fill.values(name, isthmus.tensor.Shape.of(8), c.get("scale").floatValue());
+            for (int i = 0; i < 8; i++)
+                assertEquals(c.get("first8").get(i).asDouble(), v[i], 0);
+        }
+    }
+
+    /** The case names of one folder are those of its files, so that a skipped one can be named. */
+    @Test
+    void namesAreThoseOfFiles() throws IOException {
+        try (Stream<Path> all = Files.list(Path.of("src", "test", "resources", "reference"))) {
+            all.filter(f -> f.getFileName().toString().endsWith(".json") && !f.endsWith("fill.json"))
+                    .forEach(f -> assertEquals(f.getFileName().toString(), Case.read(f).name() + ".json"));
+        }
+    }
+
+}
