@@ -1,6 +1,8 @@
 /** Tensors, ops, graph, compiler, training and export. Native calls go through {@code isthmus.bindings}. */
 module isthmus.runtime {
     requires isthmus.bindings;
+    requires com.google.protobuf;
+    requires org.tribuo.util.onnx;
     requires tools.jackson.core;
 
     exports isthmus.tensor;
@@ -10,6 +12,7 @@ module isthmus.runtime {
     exports isthmus.nn;
     exports isthmus.zoo;
     exports isthmus.train;
+    exports isthmus.onnx;
 
     uses isthmus.backend.BackendProvider;
 

@@ -18,4 +18,10 @@ public record StepScalars(MemorySegment segment) {
 
     /** Sets the step's number. */
     public void step(long step) { segment.set(ValueLayout.JAVA_LONG, 8, step); }
+
+    /** The run's seed. */
+    public long seed() { return segment.get(ValueLayout.JAVA_LONG, 0); }
+
+    /** The step's number. */
+    public long step() { return segment.get(ValueLayout.JAVA_LONG, 8); }
 }

@@ -6,6 +6,11 @@ import java.util.Map;
 
 /** The mean of each window, zeros of the padding included, as PyTorch's default. */
 public record AvgPool(Window window) implements Op {
+    public AvgPool {
+        ShapeException.require(window.dilation().stream().allMatch(d -> d == 1), "avg_pool",
+                "dilation " + window.dilation() + "; averages are over dense windows");
+    }
+
     @Override
     public String name() { return "avg_pool"; }
 

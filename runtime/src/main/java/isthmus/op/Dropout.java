@@ -26,7 +26,7 @@ public record Dropout(float probability, int id) implements Op {
     @Override
     public void onnx(OnnxEmitter o) { o.emit("Identity", Map.of(), o.input(0)); }
 
-    /** A naive twin for shapes of two axes, where memory order is the logical one. */
+    /** The arrays are in memory order here, as they are for views: which element stays depends on where it lies. */
     @Override
     public void reference(Reference r) {
         for (int i = 0; i < r.out(0).length; i++) {

@@ -36,7 +36,7 @@ public record MaxPool(Window window) implements Op {
     public void onnx(OnnxEmitter o) {
         o.emit("MaxPool",
                 Map.of("kernel_shape", Window.longs(window.kernel()), "strides", Window.longs(window.stride()), "pads",
-                        window.onnxPads()),
+                        window.onnxPads(), "dilations", Window.longs(window.dilation())),
                 o.input(0));
     }
 

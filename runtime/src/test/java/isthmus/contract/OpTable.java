@@ -1,0 +1,129 @@
+package isthmus.contract;
+
+import static isthmus.contract.OpCase.Use.ACTIVATION;
+import static isthmus.contract.OpCase.Use.LABEL;
+import static isthmus.contract.OpCase.Use.STATISTIC;
+import static isthmus.contract.OpCase.Use.TARGET;
+import static isthmus.contract.OpCase.Use.WEIGHT;
+
+import isthmus.op.Add;
+import isthmus.op.AvgPool;
+import isthmus.op.BceWithLogits;
+import isthmus.op.ChannelStatistics;
+import isthmus.op.Conv;
+import isthmus.op.CrossEntropy;
+import isthmus.op.Dropout;
+import isthmus.op.Flatten;
+import isthmus.op.GlobalAvgPool;
+import isthmus.op.Linear;
+import isthmus.op.MaxPool;
+import isthmus.op.Normalize;
+import isthmus.op.Relu;
+import isthmus.op.UpdateStatistics;
+import isthmus.op.Value;
+import isthmus.op.Window;
+import isthmus.tensor.Shape;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Cases of every op: tiny ones for finite differences, awkward ones for fast kernels. */
+final class OpTable {
+    private OpTable() {}
+
+    static List<OpCase> tiny() {
+        List<OpCase> all = new ArrayList<>();
+        all.add(conv("conv", Window.of(2, 3, 1, 1), 1, true, 2, 4, 2, 4, 5));
+        all.add(conv("conv stride 2, no bias", Window.of(2, 3, 2, 1), 1, false, 2, 3, 2, 5, 4));
+        all.add(conv("conv 1x1 stride 2", Window.of(2, 1, 2, 0), 1, false, 2, 3, 2, 5, 4));
+        all.add(conv("conv dilated", Window.of(2, 3, 1, 2).dilated(2), 1, true, 1, 2, 2, 5, 5));
+        all.add(conv("conv grouped", Window.of(2, 3, 1, 1), 2, true, 2, 4, 4, 3, 3));
+        all.add(conv("conv depthwise", Window.of(2, 3, 1, 1), 3, false, 2, 3, 3, 4, 3));
+        all.add(new OpCase("linear").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 4, 5).arg("bias", WEIGHT, 4)
+                .op(new Linear(false)));
+        all.add(new OpCase("linear, logits").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 2, 5)
+                .arg("bias", WEIGHT, 2).op(new Linear(true)));
+        addCommon(all, "", 2, 3, 5, 4);
+        losses(all);
+        return all;
+    }
+
+    static List<OpCase> awkward() {
+        List<OpCase> all = new ArrayList<>(tiny());
+        all.add(conv("conv 17 -> 33 channels", Window.of(2, 3, 1, 1), 1, true, 3, 33, 17, 9, 7));
+        all.add(conv("conv of one grey channel", Window.of(2, 7, 2, 3), 1, false, 2, 16, 1, 15, 13));
+        all.add(conv("conv of three colours", Window.of(2, 7, 2, 3), 1, false, 1, 64, 3, 16, 17));
+        all.add(conv("conv 64 -> 64", Window.of(2, 3, 1, 1), 1, false, 2, 64, 64, 7, 7));
+        all.add(conv("conv 1x1 stride 2, 64 -> 128", Window.of(2, 1, 2, 0), 1, false, 2, 128, 64, 7, 7));
+        all.add(conv("conv on one pixel", Window.of(2, 3, 1, 1), 1, true, 1, 5, 6, 1, 1));
+        all.add(conv("conv 5x3", new Window(List.of(5, 3), List.of(1, 2), List.of(2, 0), List.of(1, 1)), 1, true, 2, 8,
+                8, 6, 9));
+        all.add(conv("conv grouped, 16 a group", Window.of(2, 3, 2, 1), 2, true, 2, 32, 32, 6, 5));
+        all.add(new OpCase("linear 513 -> 7").arg("x", ACTIVATION, 5, 513).arg("weight", WEIGHT, 7, 513)
+                .arg("bias", WEIGHT, 7).op(new Linear(false)));
+        all.add(new OpCase("linear of one").arg("x", ACTIVATION, 1, 33).arg("weight", WEIGHT, 1, 33)
+                .arg("bias", WEIGHT, 1).op(new Linear(true)));
+        addCommon(all, " 33 channels", 3, 33, 7, 9);
+        addCommon(all, " 64 channels", 2, 64, 8, 8);
+        addCommon(all, " 1 channel", 2, 1, 6, 5);
+        return all;
+    }
+
+    private static OpCase conv(String name, Window window, int groups, boolean bias, int n, int out, int in, int h,
+            int w) {
+        OpCase c = new OpCase(name).arg("x", ACTIVATION, n, in, h, w).arg("weight", WEIGHT, out, in / groups,
+                window.kernel().get(0), window.kernel().get(1));
+        if (bias) c.arg("bias", WEIGHT, out);
+        return c.op(new Conv(window, groups, bias));
+    }
+
+    private static void addCommon(List<OpCase> all, String suffix, int... x) {
+        all.add(new OpCase("relu" + suffix).arg("x", ACTIVATION, x).op(new Relu()));
+        all.add(new OpCase("add" + suffix).arg("a", ACTIVATION, x).arg("b", ACTIVATION, x).op(new Add()));
+        all.add(new OpCase("add to itself" + suffix).arg("x", ACTIVATION, x)
+                .build((g, in) -> g.apply("add", new Add(), in.get("x"), in.get("x")).getFirst()));
+        all.add(new OpCase("max_pool" + suffix).arg("x", ACTIVATION, x).op(new MaxPool(Window.of(2, 2, 2, 0))));
+        all.add(new OpCase("max_pool 3x3 stride 2" + suffix).arg("x", ACTIVATION, x)
+                .op(new MaxPool(Window.of(2, 3, 2, 1))));
+        all.add(new OpCase("avg_pool" + suffix).arg("x", ACTIVATION, x).op(new AvgPool(Window.of(2, 2, 2, 0))));
+        all.add(new OpCase("avg_pool 3x3 stride 2, padded" + suffix).arg("x", ACTIVATION, x)
+                .op(new AvgPool(Window.of(2, 3, 2, 1))));
+        all.add(new OpCase("global_avg_pool" + suffix).arg("x", ACTIVATION, x).op(new GlobalAvgPool()));
+        all.add(new OpCase("flatten" + suffix).arg("x", ACTIVATION, x).op(new Flatten()));
+        all.add(new OpCase("flatten one position" + suffix).arg("x", ACTIVATION, x[0], x[1], 1, 1).op(new Flatten()));
+        all.add(new OpCase("dropout" + suffix).arg("x", ACTIVATION, x[0], x[1] * x[2]).op(new Dropout(0.3f, 5)));
+        all.add(new OpCase("dropout, four axes" + suffix).arg("x", ACTIVATION, x).op(new Dropout(0.5f, 1)));
+        for (boolean residual : new boolean[]{false, true})
+            for (boolean relu : new boolean[]{false, true})
+                all.add(batchNorm(suffix, residual, relu, x));
+    }
+
+    private static OpCase batchNorm(String suffix, boolean residual, boolean relu, int... x) {
+        String name = "batch_norm" + (residual ? " + residual" : "") + (relu ? " + relu" : "") + suffix;
+        OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1])
+                .arg("running_mean", STATISTIC, x[1]).arg("running_var", STATISTIC, x[1]);
+        if (residual) c.arg("residual", ACTIVATION, x);
+        int count = Arrays.stream(x).reduce(1, (a, b) -> a * b) / x[1];
+        return c.build((g, in) -> {
+            List<Value> s = g.apply(name, new ChannelStatistics(), in.get("x"));
+            g.apply(name, new UpdateStatistics(0.1f, count), s.get(0), s.get(1), in.get("running_mean"),
+                    in.get("running_var"));
+            List<Value> arguments = new ArrayList<>(
+                    List.of(in.get("x"), s.get(0), s.get(1), in.get("gamma"), in.get("beta")));
+            if (residual) arguments.add(in.get("residual"));
+            return g.apply(name, new Normalize(1e-5f, residual, relu), arguments.toArray(Value[]::new)).getFirst();
+        });
+    }
+
+    private static void losses(List<OpCase> all) {
+        all.add(new OpCase("cross_entropy").arg("logits", WEIGHT, 4, 3)
+                .arg("labels", LABEL, Shape.of(4), 2, 0, 1, 2).op(new CrossEntropy()));
+        all.add(new OpCase("bce_with_logits").arg("logits", WEIGHT, 3, 2)
+                .arg("labels", TARGET, Shape.of(3, 2), 1, 0, 0, 1, 1, 1).op(new BceWithLogits(List.of())));
+        all.add(new OpCase("bce_with_logits, unknown labels and weights").arg("logits", WEIGHT, 3, 2)
+                .arg("labels", TARGET, Shape.of(3, 2), 1, -1, 0, 1, -1, 0)
+                .op(new BceWithLogits(List.of(2.5f, 0.5f))));
+        all.add(new OpCase("bce_with_logits, no label known").arg("logits", WEIGHT, 2, 2)
+                .arg("labels", TARGET, Shape.of(2, 2), -1, -1, -1, -1).op(new BceWithLogits(List.of())));
+    }
+}

@@ -1,0 +1,116 @@
+package isthmus.graph;
+
+import isthmus.op.Add;
+import isthmus.op.BceWithLogits;
+import isthmus.op.Cast;
+import isthmus.op.ChannelStatistics;
+import isthmus.op.Conv;
+import isthmus.op.Flatten;
+import isthmus.op.GlobalAvgPool;
+import isthmus.op.Kind;
+import isthmus.op.Linear;
+import isthmus.op.MaxPool;
+import isthmus.op.Normalize;
+import isthmus.op.Relu;
+import isthmus.op.Spec;
+import isthmus.op.UpdateStatistics;
+import isthmus.op.Value;
+import isthmus.op.Window;
+import isthmus.tensor.Region;
+import isthmus.tensor.Shape;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/** Small networks drawn from a seed: branches, residual sums, values read more than once, a head, a loss. */
+final class RandomGraph {
+    static final String LABELS = "labels";
+    static final String IMAGE = "image";
+    static final String LOSS = "loss";
+    static final String LOGITS = "logits";
+
+    private final SplittableRandom random;
+    private final Graph graph = new Graph();
+    private final List<Value> activations = new ArrayList<>();
+    private int layers;
+
+    private RandomGraph(long seed) { random = new SplittableRandom(seed); }
+
+    /** A forward pass with a loss; equal seeds give equal graphs. */
+    static Graph training(long seed) { return new RandomGraph(seed).build(); }
+
+    private Graph build() {
+        int batch = 1 + random.nextInt(3);
+        Value image = graph.input(IMAGE,
+                new Spec(Shape.of(batch, 1 + random.nextInt(3), 4 + random.nextInt(4), 4 + random.nextInt(4)),
+                        Kind.FLOAT));
+        activations.add(graph.apply(IMAGE, new Cast(Kind.ACTIVATION), image).getFirst());
+        int depth = 3 + random.nextInt(8);
+        for (int i = 0; i < depth; i++)
+            activations.add(layer(pick()));
+        Value x = activations.getLast();
+        Value flat = random.nextBoolean()
+                ? graph.apply("head", new Flatten(), x).getFirst()
+                : graph.apply("head", new Flatten(), graph.apply("head", new GlobalAvgPool(), x).getFirst())
+                        .getFirst();
+        int classes = 1 + random.nextInt(3);
+        Value logits = graph.apply("head", new Linear(true), flat,
+                weight("head.weight", classes, flat.shape().dim(1)), weight("head.bias", classes)).getFirst();
+        graph.output(LOGITS, logits);
+        Value labels = graph.input(LABELS, new Spec(logits.shape(), Kind.FLOAT));
+        graph.output(LOSS, graph.apply(LOSS, new BceWithLogits(List.of()), logits, labels).getFirst());
+        return graph;
+    }
+
+    /** Mostly the newest value, sometimes any earlier one. */
+    private Value pick() {
+        return random.nextInt(3) > 0 ? activations.getLast() : activations.get(random.nextInt(activations.size()));
+    }
+
+    private Value layer(Value x) {
+        String label = "layer" + layers++;
+        return switch (random.nextInt(6)) {
+            case 0, 1 -> conv(label, x);
+            case 2 -> norm(label, x);
+            case 3 -> graph.apply(label, new Relu(), x).getFirst();
+            case 4 -> partner(label, x);
+            default -> x.shape().dim(2) >= 4 && x.shape().dim(3) >= 4
+                    ? graph.apply(label, new MaxPool(Window.of(2, 2, 2, 0)), x).getFirst()
+                    : norm(label, x);
+        };
+    }
+
+    private Value conv(String label, Value x) {
+        int kernel = random.nextBoolean() ? 3 : 1;
+        int channels = random.nextBoolean() ? x.shape().dim(1) : 1 + random.nextInt(4);
+        return graph.apply(label, new Conv(Window.of(2, kernel, 1, kernel / 2), 1, false), x,
+                weight(label + ".weight", channels, x.shape().dim(1), kernel, kernel)).getFirst();
+    }
+
+    /** Normalisation, and often what fuses with it: a sum, a ReLU, or both. */
+    private Value norm(String label, Value x) {
+        int c = x.shape().dim(1);
+        List<Value> s = graph.apply(label, new ChannelStatistics(), x);
+        graph.apply(label, new UpdateStatistics(0.1f, x.shape().elements() / c), s.get(0), s.get(1),
+                graph.parameter(label + ".running_mean", Shape.of(c), Region.STATISTICS),
+                graph.parameter(label + ".running_var", Shape.of(c), Region.STATISTICS));
+        Value y = graph.apply(label, new Normalize(1e-5f, false, false), x, s.get(0), s.get(1),
+                weight(label + ".weight", c), weight(label + ".bias", c)).getFirst();
+        if (random.nextBoolean()) y = partner(label, y);
+        if (random.nextBoolean()) y = graph.apply(label, new Relu(), y).getFirst();
+        return y;
+    }
+
+    /** Adds an earlier value of the same shape, on either side; the value itself if there is none. */
+    private Value partner(String label, Value x) {
+        List<Value> alike = activations.stream().filter(v -> v.shape().equals(x.shape())).toList();
+        Value other = alike.isEmpty() ? x : alike.get(random.nextInt(alike.size()));
+        return (random.nextBoolean() ? graph.apply(label, new Add(), x, other) : graph.apply(label, new Add(), other, x))
+                .getFirst();
+    }
+
+    private Value weight(String name, int... dims) {
+        // A tenth of the weights are frozen: nothing may ask for their gradients.
+        return graph.parameter(name, Shape.of(dims), random.nextInt(10) == 0 ? Region.FROZEN : Region.TRAINABLE);
+    }
+}
