@@ -47,7 +47,9 @@ public final class ImagingAgent implements AutoCloseable {
     }
 
     /** Opens a model on the CPU, or on the GPU where ONNX Runtime's GPU artifact is present and loads. */
-    public static ImagingAgent open(Path model, int threads) { return open(model, threads, true); }
+    public static ImagingAgent open(Path model, int threads) {
+        return open(model, threads, true);
+    }
 
     /**
      * Opens a model.
@@ -88,10 +90,14 @@ public final class ImagingAgent implements AutoCloseable {
     public String device() { return inference.device(); }
 
     /** One line on why the GPU is not used although its library is there. */
-    public Optional<String> notice() { return inference.notice(); }
+    public Optional<String> notice() {
+        return inference.notice();
+    }
 
     /** Reads an image file and gives one finding a label, in the model's order. */
-    public List<Finding> infer(Path image) { return infer(reader.read(image)); }
+    public List<Finding> infer(Path image) {
+        return infer(reader.read(image));
+    }
 
     /** Gives one finding a label, in the model's order. */
     public List<Finding> infer(GreyImage image) {

@@ -48,7 +48,8 @@ public record ModelCard(String name, String producer, int opset, OnnxFacts.Decis
     }
 
     private static AgentException misunderstood(String file, String key, String value, Throwable cause) {
-        return new AgentException(file + ": its metadata's " + key + " is not understood: " + value + "; export it again",
+        return new AgentException(
+                file + ": its metadata's " + key + " is not understood: " + value + "; export it again",
                 cause);
     }
 

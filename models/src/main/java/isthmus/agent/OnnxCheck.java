@@ -34,10 +34,12 @@ public final class OnnxCheck implements AutoCloseable {
      * @param firstRow the row of the first picture
      */
     public void compare(MemorySegment channelsLast, int count, float[] expected, int firstRow) {
-        if (count > capacity) throw new AgentException("a batch of " + count + ", more than the " + capacity + " planned");
+        if (count > capacity)
+            throw new AgentException("a batch of " + count + ", more than the " + capacity + " planned");
         agent.inferChannelsLast(channelsLast, count, logits, probabilities);
         for (int i = 0; i < count * labels; i++) {
-            double off = Math.abs((double) logits.getAtIndex(ValueLayout.JAVA_FLOAT, i) - expected[firstRow * labels + i]);
+            double off = Math
+                    .abs((double) logits.getAtIndex(ValueLayout.JAVA_FLOAT, i) - expected[firstRow * labels + i]);
             // A NaN agrees with nothing.
             maxAbsDifference = Double.isNaN(off) ? Double.POSITIVE_INFINITY : Math.max(maxAbsDifference, off);
         }
@@ -54,7 +56,9 @@ public final class OnnxCheck implements AutoCloseable {
     }
 
     /** The largest difference so far; infinite if a value was no number. */
-    public double maxAbsDifference() { return maxAbsDifference; }
+    public double maxAbsDifference() {
+        return maxAbsDifference;
+    }
 
     /** Pictures compared so far. */
     public long images() { return images; }

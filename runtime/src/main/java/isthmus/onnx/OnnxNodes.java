@@ -62,7 +62,8 @@ final class OnnxNodes implements OnnxEmitter {
     @Override
     public void emit(String type, Map<String, Object> attributes, String... inputs) {
         Value out = current.out(0);
-        nameById.put(out.id(), type.equals(IDENTITY) ? inputs[0] : append(current.op().name(), type, attributes, inputs));
+        nameById.put(out.id(),
+                type.equals(IDENTITY) ? inputs[0] : append(current.op().name(), type, attributes, inputs));
     }
 
     @Override
@@ -139,5 +140,7 @@ final class OnnxNodes implements OnnxEmitter {
     boolean isUsed(String name) { return used.contains(name); }
 
     /** All nodes in running order. */
-    List<NodeProto> build() { return nodes.stream().map(NodeProto.Builder::build).toList(); }
+    List<NodeProto> build() {
+        return nodes.stream().map(NodeProto.Builder::build).toList();
+    }
 }

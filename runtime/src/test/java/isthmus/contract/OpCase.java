@@ -57,9 +57,7 @@ final class OpCase {
         return this;
     }
 
-    OpCase op(Op op) {
-        return build((g, in) -> g.apply(name, op, in.values().toArray(Value[]::new)).getFirst());
-    }
+    OpCase op(Op op) { return build((g, in) -> g.apply(name, op, in.values().toArray(Value[]::new)).getFirst()); }
 
     OpCase build(Build how) {
         build = how;

@@ -38,6 +38,8 @@ final class OpRun implements AutoCloseable {
         Value y = c.declare(graph);
         this.shape = y.shape();
         this.dy = OpCase.grid(c + "/dy", Math.toIntExact(shape.elements()));
+        for (int i = 0; i < dy.length; i++)
+            dy[i] += 0.25f; // else sums over it cancel to nothing
         if (shape.rank() == 0) Arrays.fill(dy, 1); // a loss: its own gradient is 1
         Value upstream = graph.input(UPSTREAM, new Spec(shape, Kind.FLOAT));
         Gradients.append(graph, y, graph.apply(UPSTREAM, new Cast(y.spec().kind()), upstream).getFirst());

@@ -37,7 +37,8 @@ class PlanTest {
         Gradients.append(graph, RandomGraph.LOSS);
         SplittableRandom random = new SplittableRandom(seed);
         Precision precision = random.nextBoolean() ? Precision.FP32 : Precision.BF16;
-        Function<Value, DType> types = v -> v.spec().kind() == Kind.ACTIVATION ? precision.compute()
+        Function<Value, DType> types = v -> v.spec().kind() == Kind.ACTIVATION
+                ? precision.compute()
                 : v.spec().kind() == Kind.INDEX ? DType.U8 : DType.F32;
         long[] scratch = new long[graph.nodes().size()];
         for (int i = 0; i < scratch.length; i++)

@@ -37,7 +37,9 @@ final class RandomGraph {
     private RandomGraph(long seed) { random = new SplittableRandom(seed); }
 
     /** A forward pass with a loss; equal seeds give equal graphs. */
-    static Graph training(long seed) { return new RandomGraph(seed).build(); }
+    static Graph training(long seed) {
+        return new RandomGraph(seed).build();
+    }
 
     private Graph build() {
         int batch = 1 + random.nextInt(3);
@@ -105,7 +107,9 @@ final class RandomGraph {
     private Value partner(String label, Value x) {
         List<Value> alike = activations.stream().filter(v -> v.shape().equals(x.shape())).toList();
         Value other = alike.isEmpty() ? x : alike.get(random.nextInt(alike.size()));
-        return (random.nextBoolean() ? graph.apply(label, new Add(), x, other) : graph.apply(label, new Add(), other, x))
+        return (random.nextBoolean()
+                ? graph.apply(label, new Add(), x, other)
+                : graph.apply(label, new Add(), other, x))
                 .getFirst();
     }
 

@@ -40,7 +40,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The files parse back with the right names, shapes, weights and facts, and broken graphs are refused. */
 class OnnxExporterTest {
-    private static final OnnxFacts FACTS = new OnnxFacts(OnnxFacts.Decision.SIGMOID, List.of("Pneumonia", "No \"other\""),
+    private static final OnnxFacts FACTS = new OnnxFacts(OnnxFacts.Decision.SIGMOID,
+            List.of("Pneumonia", "No \"other\""),
             "{\"size\":32}", Map.of("rounds", "3", "commit", "abc"), "isthmus", "0.1.0");
 
     @TempDir
@@ -73,7 +74,8 @@ class OnnxExporterTest {
             assertEquals(8, onnx.getIrVersion());
             assertEquals(17, onnx.getOpsetImport(0).getVersion());
             assertEquals("", onnx.getOpsetImport(0).getDomain());
-            assertEquals(List.of("image batch 3 32 32"), g.getInputList().stream().map(OnnxExporterTest::text).toList());
+            assertEquals(List.of("image batch 3 32 32"),
+                    g.getInputList().stream().map(OnnxExporterTest::text).toList());
             assertEquals(List.of("logits batch 2", "probabilities batch 2"),
                     g.getOutputList().stream().map(OnnxExporterTest::text).toList());
             assertEquals(model.table().entries().stream().map(WeightTable.Entry::name).collect(Collectors.toSet()),
