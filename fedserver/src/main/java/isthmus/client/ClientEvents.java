@@ -8,7 +8,8 @@ import java.time.Duration;
  */
 public interface ClientEvents {
     /** Says nothing. */
-    ClientEvents SILENT = new ClientEvents() {};
+    ClientEvents SILENT = new ClientEvents() {
+    };
 
     /** The server answered for the first time, or again after it was away. */
     default void connected(String server) {}

@@ -47,7 +47,7 @@ import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 /** The project's certificate authority: an EC P-256 key that signs one certificate a participant (RFC 5280). */
 final class Authority {
     /** A participant's new key and chain, in PEM. */
-    record Issued(byte[] key, byte[] chain) {}
+    record Issued(String key, String chain) {}
 
     private static final long CA_YEARS = 10;
     private static final SecureRandom RANDOM = new SecureRandom();
@@ -76,8 +76,8 @@ final class Authority {
         }
         Authority fresh = create(project);
         OwnerOnly.folder(folder);
-        OwnerOnly.create(certificateFile, fresh.certificatePem());
-        OwnerOnly.create(keyFile, pem(new JcaPKCS8Generator(fresh.key, null)));
+        OwnerOnly.create(certificateFile, ascii(fresh.certificatePem()));
+        OwnerOnly.create(keyFile, ascii(pem(new JcaPKCS8Generator(fresh.key, null))));
         return fresh;
     }
 
@@ -85,7 +85,8 @@ final class Authority {
     static Authority create(String project) throws IOException {
         try {
             KeyPair pair = keys();
-            X500Name subject = new X500NameBuilder().addRDN(BCStyle.CN, project + " CA").addRDN(BCStyle.O, project).build();
+            X500Name subject = new X500NameBuilder().addRDN(BCStyle.CN, project + " CA").addRDN(BCStyle.O, project)
+                    .build();
             Instant now = Instant.now().truncatedTo(ChronoUnit.SECONDS);
             var builder = new JcaX509v3CertificateBuilder(subject, serial(), Date.from(now.minus(1, ChronoUnit.HOURS)),
                     Date.from(now.plus(365 * CA_YEARS, ChronoUnit.DAYS)), subject, pair.getPublic());
@@ -129,9 +130,7 @@ final class Authority {
     }
 
     /** The CA's certificate in PEM. */
-    byte[] certificatePem() throws IOException {
-        return pem(certificate);
-    }
+    String certificatePem() throws IOException { return pem(certificate); }
 
     /** Loopback is always among them, so that a server can be tried on its own machine. */
     private static GeneralNames alternativeNames(List<String> hosts) {
@@ -153,9 +152,7 @@ final class Authority {
         return generator.generateKeyPair();
     }
 
-    private static BigInteger serial() {
-        return new BigInteger(127, RANDOM).setBit(126);
-    }
+    private static BigInteger serial() { return new BigInteger(127, RANDOM).setBit(126); }
 
     private static X509Certificate sign(JcaX509v3CertificateBuilder builder, PrivateKey key)
             throws OperatorCreationException, GeneralSecurityException {
@@ -163,13 +160,16 @@ final class Authority {
                 .getCertificate(builder.build(new JcaContentSignerBuilder("SHA256withECDSA").build(key)));
     }
 
-    private static byte[] pem(Object thing) throws IOException {
+    private static String pem(Object thing) throws IOException {
         StringWriter text = new StringWriter();
         try (JcaPEMWriter out = new JcaPEMWriter(text)) {
             out.writeObject(thing);
         }
-        return text.toString().getBytes(StandardCharsets.US_ASCII);
+        return text.toString();
     }
+
+    /** PEM is ASCII. */
+    static byte[] ascii(String pem) { return pem.getBytes(StandardCharsets.US_ASCII); }
 
     private interface Convert<A, B> {
         B apply(A from) throws IOException, GeneralSecurityException;
@@ -183,7 +183,8 @@ final class Authority {
         try (Reader text = Files.newBufferedReader(file); PEMParser parser = new PEMParser(text)) {
             Object found = parser.readObject();
             if (!kind.isInstance(found))
-                throw new IOException(file + " holds no " + kind.getSimpleName() + " in PEM; bring it back from a copy");
+                throw new IOException(
+                        file + " holds no " + kind.getSimpleName() + " in PEM; bring it back from a copy");
             return convert.apply(kind.cast(found));
         } catch (GeneralSecurityException e) {
             throw new IOException(file + " cannot be read: " + e.getMessage(), e);

@@ -23,7 +23,8 @@ public record Project(String name, List<String> hosts, int port, List<String> si
     public Project {
         Names.check("project", name);
         if (hosts == null || hosts.isEmpty() || hosts.stream().anyMatch(h -> h == null || h.isBlank()))
-            throw new IllegalArgumentException("hosts is empty; name at least one host under which sites reach the server");
+            throw new IllegalArgumentException(
+                    "hosts is empty; name at least one host under which sites reach the server");
         if (port < 1 || port > 65_535)
             throw new IllegalArgumentException("port is " + port + "; it must be from 1 to 65535");
         validDays = validDays == null ? Integer.valueOf(365) : validDays;

@@ -43,9 +43,7 @@ public final class Provisioner {
     private final List<Path> made = new ArrayList<>();
     private final List<Path> kept = new ArrayList<>();
 
-    private Provisioner(Path folder) {
-        this.folder = folder;
-    }
+    private Provisioner(Path folder) { this.folder = folder; }
 
     /**
      * Makes all kits of a project that the folder lacks.
@@ -116,11 +114,11 @@ public final class Provisioner {
     }
 
     /** Writes a kit's files; whatever a broken run left there has no key, and is replaced. */
-    static void write(Path kit, Authority.Issued issued, byte[] ca, Connection connection) throws IOException {
+    static void write(Path kit, Authority.Issued issued, String ca, Connection connection) throws IOException {
         OwnerOnly.folder(kit);
-        OwnerOnly.replace(kit.resolve(Kit.CA), ca);
+        OwnerOnly.replace(kit.resolve(Kit.CA), Authority.ascii(ca));
         OwnerOnly.replace(kit.resolve(Kit.CONNECTION), Json.pretty(connection));
-        OwnerOnly.replace(kit.resolve(Kit.CERTIFICATE), issued.chain());
-        OwnerOnly.create(kit.resolve(Kit.KEY), issued.key());
+        OwnerOnly.replace(kit.resolve(Kit.CERTIFICATE), Authority.ascii(issued.chain()));
+        OwnerOnly.create(kit.resolve(Kit.KEY), Authority.ascii(issued.key()));
     }
 }

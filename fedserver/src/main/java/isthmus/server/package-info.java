@@ -1,2 +1,5 @@
-/** Placeholder until the package's first class lands. */
+/**
+ * The federation server: rounds, staged updates, aggregation rules, journal. {@link isthmus.server.FederationServer} is
+ * the way in; an {@link isthmus.server.Aggregator} is the way to a new rule.
+ */
 package isthmus.server;

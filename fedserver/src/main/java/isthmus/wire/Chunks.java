@@ -20,9 +20,7 @@ public record Chunks(long bytes, int chunkBytes) {
     }
 
     /** Where chunk {@code i} begins. */
-    public long offset(int i) {
-        return (long) i * chunkBytes;
-    }
+    public long offset(int i) { return (long) i * chunkBytes; }
 
     /** How long chunk {@code i} is. */
     public int length(int i) {

@@ -33,7 +33,5 @@ public record JobStatus(String job, String state, String phase, int round, int r
     public record Site(String site, String state, long done, long total, String note, double idleSeconds) {}
 
     /** Whether nothing more will happen. */
-    public boolean ended() {
-        return phase.equals("ended");
-    }
+    public boolean ended() { return phase.equals("ended"); }
 }

@@ -4,12 +4,16 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collection;
+import java.util.List;
+import java.util.Locale;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.exc.UnrecognizedPropertyException;
 import tools.jackson.databind.exc.ValueInstantiationException;
@@ -54,11 +58,14 @@ public final class Json {
         } catch (UnrecognizedPropertyException e) {
             throw unknownKey(e, where);
         } catch (ValueInstantiationException e) {
+            misspelt(json, e, where);
             String what = e.getCause() == null ? e.getOriginalMessage() : e.getCause().getMessage();
             throw RefusalException.bad("bad_value", what, where, "correct this value");
         } catch (JacksonException e) {
             var at = e.getLocation();
-            String place = at == null || at.getLineNr() < 1 ? "" : ", line " + at.getLineNr() + " column " + at.getColumnNr();
+            String place = at == null || at.getLineNr() < 1
+                    ? ""
+                    : ", line " + at.getLineNr() + " column " + at.getColumnNr();
             throw RefusalException.bad("bad_json", e.getOriginalMessage(), where + place, "correct the JSON");
         }
     }
@@ -79,13 +86,35 @@ public final class Json {
 
     /** Indented JSON with a final newline, for files that people read. */
     public static byte[] pretty(Object value) {
-        return (MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(value) + "\n").getBytes(StandardCharsets.UTF_8);
+        return (MAPPER.writerWithDefaultPrettyPrinter().writeValueAsString(value) + "\n")
+                .getBytes(StandardCharsets.UTF_8);
     }
 
     /** One line of JSON. */
-    public static String text(Object value) {
-        return MAPPER.writeValueAsString(value);
+    public static String text(Object value) { return MAPPER.writeValueAsString(value); }
+
+    /** A key that is missing is often there under a wrong name, and the parser meets the record's own check first. */
+    private static void misspelt(byte[] json, ValueInstantiationException e, String where) {
+        JsonNode node = MAPPER.readTree(json);
+        for (var step : e.getPath())
+            node = step.getPropertyName() == null ? node.path(step.getIndex()) : node.path(step.getPropertyName());
+        Class<?> type = e.getType().getRawClass();
+        if (!type.isRecord())
+            return;
+        List<String> known = Arrays.stream(type.getRecordComponents()).map(c -> snakeCase(c.getName())).sorted()
+                .toList();
+        for (String key : node.propertyNames()) {
+            if (known.contains(key))
+                continue;
+            String text = new String(json, StandardCharsets.UTF_8);
+            long line = text.substring(0, Math.max(0, text.indexOf('"' + key + '"'))).lines().count();
+            throw RefusalException.bad("unknown_key", "unknown key \"" + key + "\"",
+                    where + ", line " + Math.max(1, line),
+                    NearestName.of(key, known));
+        }
     }
+
+    private static String snakeCase(String name) { return name.replaceAll("([A-Z])", "_$1").toLowerCase(Locale.ROOT); }
 
     private static RefusalException unknownKey(UnrecognizedPropertyException e, String where) {
         Collection<Object> known = e.getKnownPropertyIds();

@@ -51,7 +51,7 @@ public final class Kit {
      * @throws IOException naming the file and the cure, if one is missing, readable by others or of another role
      */
     public static Kit open(Path folder, Role role) throws IOException {
-        for (String name : new String[] {CONNECTION, KEY, CERTIFICATE, CA})
+        for (String name : new String[]{CONNECTION, KEY, CERTIFICATE, CA})
             if (!Files.isRegularFile(folder.resolve(name)))
                 throw new IOException(folder.resolve(name) + " is missing; this folder is no kit, or a broken one:"
                         + " take it anew from who ran \"isthmus provision\"");
@@ -95,19 +95,13 @@ public final class Kit {
     }
 
     /** Name, role, server. */
-    public Connection connection() {
-        return connection;
-    }
+    public Connection connection() { return connection; }
 
     /** A file of this kit. */
-    public Path path(String name) {
-        return folder.resolve(name);
-    }
+    public Path path(String name) { return folder.resolve(name); }
 
     /** Own certificate. */
-    public X509Certificate certificate() {
-        return certificate;
-    }
+    public X509Certificate certificate() { return certificate; }
 
     /** The server's base address. */
     public URI server() {
@@ -119,7 +113,7 @@ public final class Kit {
         try {
             KeyStore own = KeyStore.getInstance("PKCS12");
             own.load(null, null);
-            own.setKeyEntry("own", privateKey(), new char[0], new X509Certificate[] {certificate, ca});
+            own.setKeyEntry("own", privateKey(), new char[0], new X509Certificate[]{certificate, ca});
             KeyManagerFactory keys = KeyManagerFactory.getInstance("PKIX");
             keys.init(own, new char[0]);
             KeyStore trusted = KeyStore.getInstance("PKCS12");

@@ -27,7 +27,7 @@ public final class Link implements AutoCloseable {
     public static final String CHUNK_DIGEST = "Isthmus-Sha256";
 
     private static final Duration CONTROL = Duration.ofSeconds(60);
-    private static final Duration CHUNK = Duration.ofSeconds(180);
+    private static final Duration CHUNK = Duration.ofMinutes(3);
     private static final int STALL_SECONDS = 60;
 
     private final URI server;
@@ -38,7 +38,7 @@ public final class Link implements AutoCloseable {
         kit.checkValid();
         server = kit.server();
         SSLParameters tls = new SSLParameters();
-        tls.setProtocols(new String[] {"TLSv1.3"});
+        tls.setProtocols(new String[]{"TLSv1.3"});
         http = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).sslContext(kit.sslContext())
                 .sslParameters(tls).connectTimeout(Duration.ofSeconds(15)).followRedirects(HttpClient.Redirect.NEVER)
                 .build();
@@ -89,7 +89,8 @@ public final class Link implements AutoCloseable {
         if (have < bytes)
             fetch(path, part, have, bytes, progress);
         if (Files.size(part) != bytes)
-            throw new IOException("download of " + path + " ended after " + Files.size(part) + " of " + bytes + " bytes");
+            throw new IOException(
+                    "download of " + path + " ended after " + Files.size(part) + " of " + bytes + " bytes");
         String came = Sha256.of(part);
         if (!came.equals(sha256)) {
             Files.delete(part);
@@ -109,7 +110,8 @@ public final class Link implements AutoCloseable {
                         BodySubscribers.ofFile(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE,
                                 StandardOpenOption.APPEND),
                         ignored -> new byte[0]);
-            return length > Json.MAX_BYTES || length < 0 ? BodySubscribers.replacing(new byte[0])
+            return length > Json.MAX_BYTES || length < 0
+                    ? BodySubscribers.replacing(new byte[0])
                     : BodySubscribers.ofByteArray();
         });
         HttpResponse<byte[]> response = untilStalled(answer, part, progress);
@@ -144,9 +146,7 @@ public final class Link implements AutoCloseable {
         throw new IOException("download stood still for " + STALL_SECONDS + " s after " + size + " bytes");
     }
 
-    private HttpRequest.Builder request(String path) {
-        return HttpRequest.newBuilder(server.resolve(path));
-    }
+    private HttpRequest.Builder request(String path) { return HttpRequest.newBuilder(server.resolve(path)); }
 
     private <T> T json(HttpRequest request, Class<T> type) throws IOException, InterruptedException {
         HttpResponse<byte[]> response;
@@ -179,7 +179,5 @@ public final class Link implements AutoCloseable {
 
     /** Breaks off what is under way; calls that are waiting throw an IOException. */
     @Override
-    public void close() {
-        http.shutdownNow();
-    }
+    public void close() { http.shutdownNow(); }
 }

@@ -25,7 +25,8 @@ public record Peer(String name, String project, Role role) {
                     case "CN" -> name = part.getValue().toString();
                     case "O" -> project = part.getValue().toString();
                     case "OU" -> role = Role.of(part.getValue().toString());
-                    default -> { /* other parts carry no right */ }
+                    default -> {
+                        /* other parts carry no right */ }
                 }
             }
         } catch (InvalidNameException e) {

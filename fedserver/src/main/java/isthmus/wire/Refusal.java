@@ -10,7 +10,5 @@ package isthmus.wire;
  */
 public record Refusal(String error, String what, String where, String cure) {
     @Override
-    public String toString() {
-        return where + ": " + what + " (" + cure + ")";
-    }
+    public String toString() { return where + ": " + what + " (" + cure + ")"; }
 }

@@ -24,14 +24,10 @@ public final class RefusalException extends RuntimeException {
     }
 
     /** HTTP status. */
-    public int status() {
-        return status;
-    }
+    public int status() { return status; }
 
     /** What was wrong, where, and the cure. */
-    public Refusal refusal() {
-        return refusal;
-    }
+    public Refusal refusal() { return refusal; }
 
     /** Whether this is the refusal of that short name. */
     public boolean is(String error) {

@@ -12,9 +12,7 @@ public enum Role {
     ADMIN;
 
     /** The spelling in certificates and JSON. */
-    public String text() {
-        return name().toLowerCase(Locale.ROOT);
-    }
+    public String text() { return name().toLowerCase(Locale.ROOT); }
 
     /** The role of that spelling, or null. */
     public static Role of(String text) {

@@ -10,14 +10,10 @@ final class SegmentPublisher implements BodyPublisher {
     private static final int STEP = 64 << 10;
     private final MemorySegment data;
 
-    SegmentPublisher(MemorySegment data) {
-        this.data = data;
-    }
+    SegmentPublisher(MemorySegment data) { this.data = data; }
 
     @Override
-    public long contentLength() {
-        return data.byteSize();
-    }
+    public long contentLength() { return data.byteSize(); }
 
     @Override
     public void subscribe(Flow.Subscriber<? super ByteBuffer> subscriber) {
@@ -32,9 +28,7 @@ final class SegmentPublisher implements BodyPublisher {
         private boolean serving;
         private boolean over;
 
-        Reading(Flow.Subscriber<? super ByteBuffer> subscriber) {
-            this.subscriber = subscriber;
-        }
+        Reading(Flow.Subscriber<? super ByteBuffer> subscriber) { this.subscriber = subscriber; }
 
         @Override
         public void request(long n) {
@@ -70,8 +64,6 @@ final class SegmentPublisher implements BodyPublisher {
         }
 
         @Override
-        public synchronized void cancel() {
-            over = true;
-        }
+        public synchronized void cancel() { over = true; }
     }
 }

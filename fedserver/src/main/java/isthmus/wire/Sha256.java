@@ -41,16 +41,15 @@ public final class Sha256 {
     }
 
     /** Digest of bytes. */
-    public static String of(byte[] data) {
-        return of(MemorySegment.ofArray(data));
-    }
+    public static String of(byte[] data) { return of(MemorySegment.ofArray(data)); }
 
     /** Whether this text has the form of a digest. */
     public static boolean isDigest(String text) {
         if (text == null || text.length() != 64)
             return false;
         for (int i = 0; i < 64; i++)
-            if (Character.digit(text.charAt(i), 16) < 0 || Character.isUpperCase(text.charAt(i)) || text.charAt(i) > 'f')
+            if (Character.digit(text.charAt(i), 16) < 0 || Character.isUpperCase(text.charAt(i))
+                    || text.charAt(i) > 'f')
                 return false;
         return true;
     }

@@ -18,7 +18,5 @@ public record SubmitHeader(JobSpec job, long bytes, String sha256, int chunkByte
     }
 
     /** How the file's bytes are cut. */
-    public Chunks chunks() {
-        return new Chunks(bytes, chunkBytes);
-    }
+    public Chunks chunks() { return new Chunks(bytes, chunkBytes); }
 }

@@ -26,7 +26,5 @@ public record UpdateHeader(int round, String table, long bytes, String sha256, i
     }
 
     /** How its bytes are cut. */
-    public Chunks chunks() {
-        return new Chunks(bytes, chunkBytes);
-    }
+    public Chunks chunks() { return new Chunks(bytes, chunkBytes); }
 }

@@ -1,0 +1,2 @@
+/** What an administrator does with a server: submit, watch, abort, fetch the models. */
+package isthmus.admin;

@@ -1,0 +1,69 @@
+package isthmus.server;
+
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpServerRequest;
+import isthmus.wire.RefusalException;
+
+/**
+ * Streams one chunk's body from the connection into its slot: at most 16 KiB lie on the heap, nothing is gathered. Its
+ * methods run on the event loop; a body that is cut off ends in {@link Done#broken} and leaves the chunk unverified.
+ */
+final class Intake {
+    /** How the body ended; called once, on the event loop. */
+    interface Done {
+        void whole();
+
+        void refused(RefusalException refusal);
+
+        void broken(Throwable why);
+    }
+
+    private static final int STEP = 16 << 10;
+    private final byte[] step = new byte[STEP];
+    private final Slot.Writer writer;
+    private final Done done;
+    private boolean over;
+
+    private Intake(Slot.Writer writer, Done done) {
+        this.writer = writer;
+        this.done = done;
+    }
+
+    /** Reads a paused request into a slot. */
+    static void read(HttpServerRequest request, Slot.Writer writer, Done done) {
+        Intake intake = new Intake(writer, done);
+        request.handler(intake::take);
+        request.endHandler(v -> intake.end());
+        request.exceptionHandler(intake::broke);
+        request.resume();
+    }
+
+    private void take(Buffer bytes) {
+        if (over)
+            return;
+        try {
+            for (int at = 0; at < bytes.length(); at += STEP) {
+                int length = Math.min(STEP, bytes.length() - at);
+                bytes.getBytes(at, at + length, step, 0);
+                writer.put(step, length);
+            }
+        } catch (RefusalException e) {
+            over = true;
+            done.refused(e);
+        }
+    }
+
+    private void end() {
+        if (over)
+            return;
+        over = true;
+        done.whole();
+    }
+
+    private void broke(Throwable why) {
+        if (over)
+            return;
+        over = true;
+        done.broken(why);
+    }
+}
