@@ -23,7 +23,9 @@ public final class Downcalls {
     private final Map<String, String> signatures = Collections.synchronizedMap(new LinkedHashMap<>());
 
     /** Binds functions of one library, which may be missing: then every call throws, saying why it is missing. */
-    public Downcalls(NativeLibrary library) { this.library = library; }
+    public Downcalls(NativeLibrary library) {
+        this.library = library;
+    }
 
     /** A handle of the exact type that the letters say; fit for a {@code static final} field. Never fails. */
     public MethodHandle bind(String name, String letters) {
@@ -34,7 +36,9 @@ public final class Downcalls {
     }
 
     /** The functions bound so far, in order, with their letters. */
-    public Map<String, String> signatures() { return Collections.unmodifiableMap(signatures); }
+    public Map<String, String> signatures() {
+        return Collections.unmodifiableMap(signatures);
+    }
 
     /** What to throw for anything that came out of {@code invokeExact}: it never wraps what is unchecked already. */
     public static RuntimeException failure(String call, Throwable t) {
@@ -45,7 +49,8 @@ public final class Downcalls {
     static FunctionDescriptor descriptor(String letters) {
         MemoryLayout[] arguments = letters.chars().skip(1).mapToObj(c -> layout((char) c))
                 .toArray(MemoryLayout[]::new);
-        return letters.charAt(0) == 'v' ? FunctionDescriptor.ofVoid(arguments)
+        return letters.charAt(0) == 'v'
+                ? FunctionDescriptor.ofVoid(arguments)
                 : FunctionDescriptor.of(layout(letters.charAt(0)), arguments);
     }
 
@@ -55,12 +60,12 @@ public final class Downcalls {
 
     private static MemoryLayout layout(char letter) {
         return switch (letter) {
-        case 'i' -> ValueLayout.JAVA_INT;
-        case 'l' -> ValueLayout.JAVA_LONG;
-        case 'f' -> ValueLayout.JAVA_FLOAT;
-        case 'd' -> ValueLayout.JAVA_DOUBLE;
-        case 'p' -> ValueLayout.ADDRESS;
-        default -> throw new IllegalArgumentException("no ABI letter: " + letter);
+            case 'i' -> ValueLayout.JAVA_INT;
+            case 'l' -> ValueLayout.JAVA_LONG;
+            case 'f' -> ValueLayout.JAVA_FLOAT;
+            case 'd' -> ValueLayout.JAVA_DOUBLE;
+            case 'p' -> ValueLayout.ADDRESS;
+            default -> throw new IllegalArgumentException("no ABI letter: " + letter);
         };
     }
 

@@ -44,10 +44,14 @@ final class Libc {
     }
 
     /** Sets a variable of this process's environment unless it is set already; C code sees it, Java does not. */
-    static void setDefault(String name, String value) { setenv(name, value, 0); }
+    static void setDefault(String name, String value) {
+        setenv(name, value, 0);
+    }
 
     /** Sets a variable of this process's environment. */
-    static void set(String name, String value) { setenv(name, value, 1); }
+    static void set(String name, String value) {
+        setenv(name, value, 1);
+    }
 
     private static void setenv(String name, String value, int overwrite) {
         try (Arena arena = Arena.ofConfined()) {
@@ -78,11 +82,11 @@ final class Libc {
         }
     }
 
-    /** Asks for huge pages; a kernel that has none may say no, which costs only speed. */
-    static void adviseHugePages(MemorySegment at, long bytes) {
+    /** Asks for huge pages; false if the kernel has none, which costs only speed. */
+    static boolean adviseHugePages(MemorySegment at, long bytes) {
         final int hugePage = 14;
         try {
-            int unused = (int) MADVISE.invokeExact(at, bytes, hugePage);
+            return (int) MADVISE.invokeExact(at, bytes, hugePage) == 0;
         } catch (Throwable t) {
             throw Downcalls.failure("madvise", t);
         }

@@ -43,7 +43,9 @@ final class NativeCache {
     }
 
     /** The user's cache: property isthmus.cache, else ISTHMUS_CACHE, else the XDG cache folder, else ~/.cache. */
-    static NativeCache ofUser() { return new NativeCache(userRoot(), NativeCache.class.getClassLoader()); }
+    static NativeCache ofUser() {
+        return new NativeCache(userRoot(), NativeCache.class.getClassLoader());
+    }
 
     private static Path userRoot() {
         return first(System.getProperty("isthmus.cache")).or(() -> first(System.getenv("ISTHMUS_CACHE")))
@@ -64,7 +66,8 @@ final class NativeCache {
             items.add(item);
             key.append(file).append(' ').append(item.size).append(' ').append(item.crc).append('\n');
         }
-        Path folder = root.resolve("native").resolve(hex(sha256().digest(key.toString().getBytes(StandardCharsets.UTF_8))));
+        Path folder = root.resolve("native")
+                .resolve(hex(sha256().digest(key.toString().getBytes(StandardCharsets.UTF_8))));
         createPrivate(folder);
         for (Item item : items)
             settle(folder, item);

@@ -33,7 +33,9 @@ public final class NativeException extends RuntimeException {
     }
 
     /** The same failure with what the caller was about in front: an op with its shapes, a file, a device. */
-    public NativeException in(String context) { return new NativeException(context, this); }
+    public NativeException in(String context) {
+        return new NativeException(context, this);
+    }
 
     /** The C function that failed. */
     public String call() { return call; }

@@ -28,10 +28,14 @@ public final class NativeLibrary {
     }
 
     /** The OpenMP runtime: that of the oneDNN artifact where it is on the path, else the system's. */
-    public static NativeLibrary openMp() { return OpenMp.LIBRARY; }
+    public static NativeLibrary openMp() {
+        return OpenMp.LIBRARY;
+    }
 
     /** oneDNN, from the Maven artifact {@code org.bytedeco:dnnl}. */
-    public static NativeLibrary oneDnn() { return OneDnn.LIBRARY; }
+    public static NativeLibrary oneDnn() {
+        return OneDnn.LIBRARY;
+    }
 
     /** Our own kernels. */
     public static NativeLibrary kernels() { return Own.LIBRARY; }
@@ -40,10 +44,14 @@ public final class NativeLibrary {
     public String name() { return name; }
 
     /** The file that was opened, or the name that the system's loader was asked for; empty if absent. */
-    public Optional<String> origin() { return Optional.ofNullable(origin); }
+    public Optional<String> origin() {
+        return Optional.ofNullable(origin);
+    }
 
     /** Why the library is absent; empty if it was opened. */
-    public Optional<String> problem() { return Optional.ofNullable(problem); }
+    public Optional<String> problem() {
+        return Optional.ofNullable(problem);
+    }
 
     /** The address of an exported function or variable. */
     public Optional<MemorySegment> find(String symbol) {
@@ -99,8 +107,8 @@ public final class NativeLibrary {
     }
 
     private static final class OneDnn {
-        static final NativeLibrary LIBRARY = after(openMp(),
-                () -> unpackAndOpen("oneDNN", DNNL, "libgomp.so.1", "libdnnl.so.3"));
+        // It needs libgomp.so.1 by that name, which the loader then finds open already.
+        static final NativeLibrary LIBRARY = after(openMp(), () -> unpackAndOpen("oneDNN", DNNL, "libdnnl.so.3"));
     }
 
     private static final class Own {

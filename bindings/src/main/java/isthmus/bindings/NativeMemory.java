@@ -11,7 +11,9 @@ public final class NativeMemory {
     private NativeMemory() {}
 
     /** A view of {@code bytes} bytes at an address that native code returned; nothing owns or frees it. */
-    public static MemorySegment view(MemorySegment address, long bytes) { return address.reinterpret(bytes); }
+    public static MemorySegment view(MemorySegment address, long bytes) {
+        return address.reinterpret(bytes);
+    }
 
     /** The zero-terminated text at an address that native code returned. */
     public static String text(MemorySegment address) {
@@ -32,6 +34,6 @@ public final class NativeMemory {
         long skip = huge ? Math.floorMod(-start.address(), HUGE_PAGE) : 0;
         if (huge) Libc.adviseHugePages(start.reinterpret(mapped).asSlice(skip), mapped - skip);
         MemorySegment at = MemorySegment.ofAddress(start.address() + skip);
-        return at.reinterpret(bytes, arena, unused -> Libc.munmap(start, mapped));
+        return at.reinterpret(bytes, arena, freed -> Libc.munmap(start, mapped));
     }
 }

@@ -42,7 +42,7 @@ public final class KernelStructs {
             long[] out, long[] kernel, long[] stride, long[] padding, long[] dilation) {
         longs(to, 0, batch, channels, outChannels, groups);
         long at = 4L * Long.BYTES;
-        for (long[] part : new long[][] {in, out, kernel, stride, padding, dilation}) {
+        for (long[] part : new long[][]{in, out, kernel, stride, padding, dilation}) {
             if (part.length != 3) throw new IllegalArgumentException("a window has 3 axes, not " + part.length);
             longs(to, at, part);
             at += 3L * Long.BYTES;

@@ -25,10 +25,14 @@ public final class Kernels {
     private Kernels() {}
 
     /** Why the kernels cannot be used; empty if they can. */
-    public static Optional<String> problem() { return NativeLibrary.kernels().problem(); }
+    public static Optional<String> problem() {
+        return NativeLibrary.kernels().problem();
+    }
 
     /** Every C function bound, with its ABI letters; see {@link isthmus.bindings.Downcalls}. */
-    public static Map<String, String> signatures() { return Table.LIBRARY.signatures(); }
+    public static Map<String, String> signatures() {
+        return Table.LIBRARY.signatures();
+    }
 
     /** The instruction set in use: avx512, avx2 or plain. */
     public static String isa() {
@@ -49,7 +53,8 @@ public final class Kernels {
     }
 
     /** One step of Adam, AdamW or, with {@code vmax}, AMSGrad, as torch.optim; {@code vmax} may be NULL. */
-    public static void adam(MemorySegment options, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v, MemorySegment vmax, long n) {
+    public static void adam(MemorySegment options, MemorySegment p, MemorySegment g, MemorySegment m, MemorySegment v,
+            MemorySegment vmax, long n) {
         try {
             check("ist_adam", (int) Table.ADAM.invokeExact(options, p, g, m, v, vmax, n));
         } catch (Throwable t) {
@@ -94,7 +99,8 @@ public final class Kernels {
     }
 
     /** {@code out = base + sum of weights[j] updates[j]}, in float64 in the order of j; updates is an array of k pointers. */
-    public static void fold(MemorySegment base, MemorySegment updates, MemorySegment weights, long k, MemorySegment out, long n) {
+    public static void fold(MemorySegment base, MemorySegment updates, MemorySegment weights, long k, MemorySegment out,
+            long n) {
         try {
             check("ist_fold", (int) Table.FOLD.invokeExact(base, updates, weights, k, out, n));
         } catch (Throwable t) {
@@ -148,7 +154,8 @@ public final class Kernels {
     }
 
     /** {@code y[r,j] = scale[j] x[r,j] + shift[j]}: bytes of pictures to activations. */
-    public static void convertU8(MemorySegment x, int dtype, MemorySegment y, MemorySegment scale, MemorySegment shift, long rows, long c) {
+    public static void convertU8(MemorySegment x, int dtype, MemorySegment y, MemorySegment scale, MemorySegment shift,
+            long rows, long c) {
         try {
             check("ist_convert_u8", (int) Table.CONVERT_U8.invokeExact(x, dtype, y, scale, shift, rows, c));
         } catch (Throwable t) {
@@ -202,7 +209,8 @@ public final class Kernels {
     }
 
     /** {@code y = keep ? x / (1 - p) : 0}, forward and backward alike; state is two int64, seed and step. */
-    public static void dropout(int dtype, MemorySegment x, MemorySegment y, float p, MemorySegment state, int op, long n) {
+    public static void dropout(int dtype, MemorySegment x, MemorySegment y, float p, MemorySegment state, int op,
+            long n) {
         try {
             check("ist_dropout", (int) Table.DROPOUT.invokeExact(dtype, x, y, p, state, op, n));
         } catch (Throwable t) {
@@ -211,43 +219,55 @@ public final class Kernels {
     }
 
     /** Mean and biased variance of each channel. */
-    public static void channelStatistics(int dtype, MemorySegment x, long ldx, long rows, long c, MemorySegment mean, MemorySegment variance) {
+    public static void channelStatistics(int dtype, MemorySegment x, long ldx, long rows, long c, MemorySegment mean,
+            MemorySegment variance) {
         try {
-            check("ist_channel_statistics", (int) Table.CHANNEL_STATISTICS.invokeExact(dtype, x, ldx, rows, c, mean, variance));
+            check("ist_channel_statistics",
+                    (int) Table.CHANNEL_STATISTICS.invokeExact(dtype, x, ldx, rows, c, mean, variance));
         } catch (Throwable t) {
             throw failure("ist_channel_statistics", t);
         }
     }
 
     /** Moves running statistics towards a batch's, with the unbiased variance. */
-    public static void updateStatistics(MemorySegment mean, MemorySegment variance, MemorySegment runningMean, MemorySegment runningVariance, float momentum, long count, long c) {
+    public static void updateStatistics(MemorySegment mean, MemorySegment variance, MemorySegment runningMean,
+            MemorySegment runningVariance, float momentum, long count, long c) {
         try {
-            check("ist_update_statistics", (int) Table.UPDATE_STATISTICS.invokeExact(mean, variance, runningMean, runningVariance, momentum, count, c));
+            check("ist_update_statistics", (int) Table.UPDATE_STATISTICS.invokeExact(mean, variance, runningMean,
+                    runningVariance, momentum, count, c));
         } catch (Throwable t) {
             throw failure("ist_update_statistics", t);
         }
     }
 
     /** Normalises, and adds a residual (or NULL) and rectifies if asked. */
-    public static void batchNorm(int dtype, MemorySegment x, long ldx, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int relu, MemorySegment y, long ldy, long rows, long c) {
+    public static void batchNorm(int dtype, MemorySegment x, long ldx, MemorySegment mean, MemorySegment variance,
+            MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int relu, MemorySegment y,
+            long ldy, long rows, long c) {
         try {
-            check("ist_batch_norm", (int) Table.BATCH_NORM.invokeExact(dtype, x, ldx, mean, variance, gamma, beta, epsilon, residual, relu, y, ldy, rows, c));
+            check("ist_batch_norm", (int) Table.BATCH_NORM.invokeExact(dtype, x, ldx, mean, variance, gamma, beta,
+                    epsilon, residual, relu, y, ldy, rows, c));
         } catch (Throwable t) {
             throw failure("ist_batch_norm", t);
         }
     }
 
     /** Gradients of {@link #batchNorm}; y, dx and dresidual may be NULL. */
-    public static void batchNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy, long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, float epsilon, int relu, int frozen, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long rows, long c) {
+    public static void batchNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
+            long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, float epsilon, int relu,
+            int frozen, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long rows,
+            long c) {
         try {
-            check("ist_batch_norm_backward", (int) Table.BATCH_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy, mean, variance, gamma, epsilon, relu, frozen, dx, dgamma, dbeta, dresidual, rows, c));
+            check("ist_batch_norm_backward", (int) Table.BATCH_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
+                    mean, variance, gamma, epsilon, relu, frozen, dx, dgamma, dbeta, dresidual, rows, c));
         } catch (Throwable t) {
             throw failure("ist_batch_norm_backward", t);
         }
     }
 
     /** Maximum of each window and where it was; position may be NULL. */
-    public static void maxPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y, MemorySegment position) {
+    public static void maxPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y,
+            MemorySegment position) {
         try {
             check("ist_max_pool", (int) Table.MAX_POOL.invokeExact(dtype, window, x, y, position));
         } catch (Throwable t) {
@@ -256,7 +276,8 @@ public final class Kernels {
     }
 
     /** Sends dy to where the maxima were. */
-    public static void maxPoolBackward(int dtype, MemorySegment window, MemorySegment dy, MemorySegment position, MemorySegment dx) {
+    public static void maxPoolBackward(int dtype, MemorySegment window, MemorySegment dy, MemorySegment position,
+            MemorySegment dx) {
         try {
             check("ist_max_pool_backward", (int) Table.MAX_POOL_BACKWARD.invokeExact(dtype, window, dy, position, dx));
         } catch (Throwable t) {
@@ -294,14 +315,16 @@ public final class Kernels {
     /** {@code dx = dy / s}. */
     public static void globalAvgPoolBackward(int dtype, MemorySegment dy, MemorySegment dx, long n, long s, long c) {
         try {
-            check("ist_global_avg_pool_backward", (int) Table.GLOBAL_AVG_POOL_BACKWARD.invokeExact(dtype, dy, dx, n, s, c));
+            check("ist_global_avg_pool_backward",
+                    (int) Table.GLOBAL_AVG_POOL_BACKWARD.invokeExact(dtype, dy, dx, n, s, c));
         } catch (Throwable t) {
             throw failure("ist_global_avg_pool_backward", t);
         }
     }
 
     /** Direct convolution, for shapes that have no faster way; bias may be NULL. */
-    public static void conv(int dtype, MemorySegment window, MemorySegment x, MemorySegment w, MemorySegment bias, MemorySegment y) {
+    public static void conv(int dtype, MemorySegment window, MemorySegment x, MemorySegment w, MemorySegment bias,
+            MemorySegment y) {
         try {
             check("ist_conv", (int) Table.CONV.invokeExact(dtype, window, x, w, bias, y));
         } catch (Throwable t) {
@@ -310,7 +333,8 @@ public final class Kernels {
     }
 
     /** Gradient of {@link #conv} by its input. */
-    public static void convBackwardData(int dtype, MemorySegment window, MemorySegment dy, MemorySegment w, MemorySegment dx) {
+    public static void convBackwardData(int dtype, MemorySegment window, MemorySegment dy, MemorySegment w,
+            MemorySegment dx) {
         try {
             check("ist_conv_backward_data", (int) Table.CONV_BACKWARD_DATA.invokeExact(dtype, window, dy, w, dx));
         } catch (Throwable t) {
@@ -319,7 +343,8 @@ public final class Kernels {
     }
 
     /** Gradient of {@link #conv} by its weight. */
-    public static void convBackwardWeights(int dtype, MemorySegment window, MemorySegment x, MemorySegment dy, MemorySegment dw) {
+    public static void convBackwardWeights(int dtype, MemorySegment window, MemorySegment x, MemorySegment dy,
+            MemorySegment dw) {
         try {
             check("ist_conv_backward_weights", (int) Table.CONV_BACKWARD_WEIGHTS.invokeExact(dtype, window, x, dy, dw));
         } catch (Throwable t) {
@@ -328,7 +353,8 @@ public final class Kernels {
     }
 
     /** Mean softmax cross-entropy; rows with a negative label contribute nothing; gradient may be NULL. */
-    public static void crossEntropy(MemorySegment logits, MemorySegment labels, MemorySegment loss, MemorySegment gradient, long n, long c) {
+    public static void crossEntropy(MemorySegment logits, MemorySegment labels, MemorySegment loss,
+            MemorySegment gradient, long n, long c) {
         try {
             check("ist_cross_entropy", (int) Table.CROSS_ENTROPY.invokeExact(logits, labels, loss, gradient, n, c));
         } catch (Throwable t) {
@@ -337,9 +363,11 @@ public final class Kernels {
     }
 
     /** Mean binary cross-entropy over known labels (not negative); positiveWeights and gradient may be NULL. */
-    public static void bceWithLogits(MemorySegment logits, MemorySegment labels, MemorySegment positiveWeights, MemorySegment loss, MemorySegment gradient, long n, long c) {
+    public static void bceWithLogits(MemorySegment logits, MemorySegment labels, MemorySegment positiveWeights,
+            MemorySegment loss, MemorySegment gradient, long n, long c) {
         try {
-            check("ist_bce_with_logits", (int) Table.BCE_WITH_LOGITS.invokeExact(logits, labels, positiveWeights, loss, gradient, n, c));
+            check("ist_bce_with_logits",
+                    (int) Table.BCE_WITH_LOGITS.invokeExact(logits, labels, positiveWeights, loss, gradient, n, c));
         } catch (Throwable t) {
             throw failure("ist_bce_with_logits", t);
         }

@@ -72,7 +72,9 @@ public final class OneDnn {
     private OneDnn() {}
 
     /** Why oneDNN cannot be used; empty if it can. */
-    public static Optional<String> problem() { return NativeLibrary.oneDnn().problem(); }
+    public static Optional<String> problem() {
+        return NativeLibrary.oneDnn().problem();
+    }
 
     /** Every C function bound, with its ABI letters; see {@link Downcalls}. */
     public static Map<String, String> signatures() {
@@ -101,10 +103,14 @@ public final class OneDnn {
     }
 
     /** Limits the instruction set; only before anything was created. */
-    public static void setMaxCpuIsa(int isa) { call("dnnl_set_max_cpu_isa", () -> (int) SET_MAX_ISA.invokeExact(isa)); }
+    public static void setMaxCpuIsa(int isa) {
+        call("dnnl_set_max_cpu_isa", () -> (int) SET_MAX_ISA.invokeExact(isa));
+    }
 
     /** 0 silent, 1 executions, 2 creations too; oneDNN prints to C's standard output. */
-    public static void setVerbose(int level) { call("dnnl_set_verbose", () -> (int) SET_VERBOSE.invokeExact(level)); }
+    public static void setVerbose(int level) {
+        call("dnnl_set_verbose", () -> (int) SET_VERBOSE.invokeExact(level));
+    }
 
     /** How many primitives oneDNN keeps for re-creation; 0 for none. */
     public static void setPrimitiveCacheCapacity(int capacity) {

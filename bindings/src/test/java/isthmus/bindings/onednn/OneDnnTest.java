@@ -34,9 +34,9 @@ class OneDnnTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment engine = OneDnn.engineCreate(DNNL_CPU, 0);
             MemorySegment stream = OneDnn.streamCreate(engine, DNNL_STREAM_IN_ORDER);
-            MemorySegment a = OneDnn.memoryDescCreateWithTag(new long[] {2, 3}, DNNL_F32, DNNL_AB);
-            MemorySegment b = OneDnn.memoryDescCreateWithStrides(new long[] {3, 2}, DNNL_F32, new long[] {1, 3});
-            MemorySegment c = OneDnn.memoryDescCreateWithTag(new long[] {2, 2}, DNNL_F32, DNNL_AB);
+            MemorySegment a = OneDnn.memoryDescCreateWithTag(new long[]{2, 3}, DNNL_F32, DNNL_AB);
+            MemorySegment b = OneDnn.memoryDescCreateWithStrides(new long[]{3, 2}, DNNL_F32, new long[]{1, 3});
+            MemorySegment c = OneDnn.memoryDescCreateWithTag(new long[]{2, 2}, DNNL_F32, DNNL_AB);
             assertEquals("ab", MemoryText.layout(a));
             assertEquals("ba", MemoryText.layout(b));
             assertEquals(24, OneDnn.memoryDescGetSize(a));
@@ -56,12 +56,12 @@ class OneDnnTest {
             OneDnn.putExecArg(args, 2, DNNL_ARG_DST, memories[2]);
             OneDnn.execute(primitive, stream, 3, args);
             OneDnn.streamWait(stream);
-            assertArrayEquals(new float[] {4, 2, 10, 5}, product.toArray(ValueLayout.JAVA_FLOAT));
+            assertArrayEquals(new float[]{4, 2, 10, 5}, product.toArray(ValueLayout.JAVA_FLOAT));
             for (MemorySegment m : memories)
                 OneDnn.memoryDestroy(m);
             OneDnn.primitiveDestroy(primitive);
             OneDnn.primitiveDescDestroy(desc);
-            for (MemorySegment d : new MemorySegment[] {a, b, c})
+            for (MemorySegment d : new MemorySegment[]{a, b, c})
                 OneDnn.memoryDescDestroy(d);
             OneDnn.streamDestroy(stream);
             OneDnn.engineDestroy(engine);
@@ -75,7 +75,7 @@ class OneDnnTest {
     @Test
     void saysWhatWasRefused() {
         var e = assertThrows(NativeException.class,
-                () -> OneDnn.memoryDescCreateWithTag(new long[] {2, 3}, DNNL_F32, DNNL_NHWC));
+                () -> OneDnn.memoryDescCreateWithTag(new long[]{2, 3}, DNNL_F32, DNNL_NHWC));
         assertEquals(DNNL_INVALID_ARGUMENTS, e.status());
         assertEquals("conv x [2, 3]: dnnl_memory_desc_create_with_tag: invalid_arguments (status 2)",
                 e.in("conv x [2, 3]").getMessage());

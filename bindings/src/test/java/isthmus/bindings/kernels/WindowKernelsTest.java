@@ -1,0 +1,303 @@
+package isthmus.bindings.kernels;
+
+import static isthmus.bindings.kernels.Numbers.TYPES;
+import static isthmus.bindings.kernels.Numbers.buffer;
+import static isthmus.bindings.kernels.Numbers.close;
+import static isthmus.bindings.kernels.Numbers.empty;
+import static isthmus.bindings.kernels.Numbers.floats;
+import static isthmus.bindings.kernels.Numbers.random;
+import static isthmus.bindings.kernels.Numbers.read;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import isthmus.bindings.NativeException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** Pooling and direct convolution against their definitions, over two and three dimensions. */
+class WindowKernelsTest {
+    /** One geometry; every axis has its own numbers. */
+    private static final class Window {
+        final int batch;
+        final int channels;
+        final int outChannels;
+        final int groups;
+        final long[] in;
+        final long[] kernel;
+        final long[] stride;
+        final long[] padding;
+        final long[] dilation;
+
+        Window(int batch, int channels, int outChannels, int groups, long[] in, long[] kernel, long[] stride,
+                long[] padding, long[] dilation) {
+            this.batch = batch;
+            this.channels = channels;
+            this.outChannels = outChannels;
+            this.groups = groups;
+            this.in = in;
+            this.kernel = kernel;
+            this.stride = stride;
+            this.padding = padding;
+            this.dilation = dilation;
+        }
+
+        long[] out() {
+            long[] out = new long[3];
+            for (int d = 0; d < 3; d++)
+                out[d] = (in[d] + 2 * padding[d] - dilation[d] * (kernel[d] - 1) - 1) / stride[d] + 1;
+            return out;
+        }
+
+        @Override
+        public String toString() {
+            return batch + "x" + channels + Arrays.toString(in) + " to " + outChannels + " in " + groups + ", kernel "
+                    + Arrays.toString(kernel) + Arrays.toString(stride) + Arrays.toString(padding)
+                    + Arrays.toString(dilation);
+        }
+
+        MemorySegment write(Arena arena) {
+            MemorySegment to = arena.allocate(KernelStructs.WINDOW_BYTES, 8);
+            KernelStructs.putWindow(to, batch, channels, outChannels, groups, in, out(), kernel, stride, padding,
+                    dilation);
+            return to;
+        }
+
+        int ins() { return volume(in); }
+
+        int outs() { return volume(out()); }
+
+        int taps() { return volume(kernel); }
+
+        private static int volume(long[] v) { return (int) (v[0] * v[1] * v[2]); }
+
+        /** Visits (sample, output, tap, input) for every tap that lies inside. */
+        void each(Visitor visitor) {
+            for (int n = 0; n < batch; n++)
+                for (int o = 0; o < outs(); o++)
+                    for (int k = 0; k < taps(); k++) {
+                        int at = input(o, k);
+                        if (at >= 0) visitor.visit(n, n * outs() + o, k, n * ins() + at);
+                    }
+        }
+
+        private int input(int o, int k) {
+            long[] os = split(o, out());
+            long[] ks = split(k, kernel);
+            long at = 0;
+            for (int d = 0; d < 3; d++) {
+                long p = os[d] * stride[d] - padding[d] + ks[d] * dilation[d];
+                if (p < 0 || p >= in[d]) return -1;
+                at = at * in[d] + p;
+            }
+            return (int) at;
+        }
+
+        private static long[] split(long at, long[] shape) {
+            return new long[]{at / shape[2] / shape[1], at / shape[2] % shape[1], at % shape[2]};
+        }
+    }
+
+    private interface Visitor {
+        void visit(int sample, int out, int tap, int in);
+    }
+
+    private static long[] v(long d, long h, long w) { return new long[]{d, h, w}; }
+
+    private static final List<Window> WINDOWS = List.of(
+            new Window(1, 1, 1, 1, v(1, 1, 1), v(1, 1, 1), v(1, 1, 1), v(0, 0, 0), v(1, 1, 1)),
+            new Window(2, 3, 5, 1, v(1, 7, 5), v(1, 3, 3), v(1, 2, 2), v(0, 1, 1), v(1, 1, 1)),
+            new Window(1, 17, 65, 1, v(1, 6, 9), v(1, 2, 3), v(1, 1, 2), v(0, 1, 0), v(1, 2, 1)),
+            new Window(2, 6, 4, 2, v(3, 4, 5), v(2, 3, 3), v(1, 2, 1), v(1, 1, 1), v(1, 1, 2)),
+            new Window(1, 67, 67, 67, v(1, 9, 8), v(1, 3, 3), v(1, 2, 2), v(0, 1, 1), v(1, 1, 1)),
+            new Window(1, 8, 24, 8, v(1, 5, 5), v(1, 5, 5), v(1, 1, 1), v(0, 2, 2), v(1, 1, 1)),
+            new Window(2, 16, 32, 1, v(1, 19, 23), v(1, 3, 3), v(1, 1, 1), v(0, 1, 1), v(1, 1, 1)),
+            new Window(1, 4, 4, 4, v(4, 4, 4), v(3, 3, 3), v(3, 3, 3), v(0, 0, 0), v(1, 1, 1)));
+
+    @Test
+    void maxPool() {
+        for (int type : TYPES)
+            for (Window w : WINDOWS)
+                maxPool(type, w);
+    }
+
+    private static void maxPool(int type, Window w) {
+        try (Arena arena = Arena.ofConfined()) {
+            int c = w.channels;
+            int ys = w.batch * w.outs() * c;
+            int xs = w.batch * w.ins() * c;
+            MemorySegment x = random(arena, type, xs, 1);
+            MemorySegment dy = random(arena, type, ys, 2);
+            MemorySegment y = empty(arena, type, ys);
+            MemorySegment position = arena.allocate(ys, 64);
+            MemorySegment dx = empty(arena, type, xs);
+            double[] ex = read(type, x, xs);
+            double[] ey = new double[ys];
+            Arrays.fill(ey, Double.NEGATIVE_INFINITY);
+            int[] won = new int[ys];
+            int[] from = new int[ys];
+            w.each((n, o, k, i) -> {
+                for (int j = 0; j < c; j++) {
+                    if (ex[i * c + j] > ey[o * c + j]) {
+                        ey[o * c + j] = ex[i * c + j];
+                        won[o * c + j] = k;
+                        from[o * c + j] = i * c + j;
+                    }
+                }
+            });
+            MemorySegment window = w.write(arena);
+            Kernels.maxPool(type, window, x, y, position);
+            close("max_pool " + w, ey, read(type, y, ys), 0);
+            double[] edx = new double[xs];
+            double[] edy = read(type, dy, ys);
+            for (int i = 0; i < ys; i++) {
+                assertEquals(won[i], position.get(ValueLayout.JAVA_BYTE, i) & 255);
+                edx[from[i]] += edy[i];
+            }
+            Kernels.maxPoolBackward(type, window, dy, position, dx);
+            close("max_pool_backward " + w, edx, read(type, dx, xs), 2 * Numbers.step(type));
+        }
+    }
+
+    @Test
+    void avgPool() {
+        for (int type : TYPES)
+            for (Window w : WINDOWS)
+                avgPool(type, w);
+    }
+
+    private static void avgPool(int type, Window w) {
+        try (Arena arena = Arena.ofConfined()) {
+            int c = w.channels;
+            int ys = w.batch * w.outs() * c;
+            int xs = w.batch * w.ins() * c;
+            MemorySegment x = random(arena, type, xs, 1);
+            MemorySegment dy = random(arena, type, ys, 2);
+            MemorySegment y = empty(arena, type, ys);
+            MemorySegment dx = empty(arena, type, xs);
+            double[] ex = read(type, x, xs);
+            double[] edy = read(type, dy, ys);
+            double[] ey = new double[ys];
+            double[] edx = new double[xs];
+            w.each((n, o, k, i) -> {
+                for (int j = 0; j < c; j++) {
+                    ey[o * c + j] += ex[i * c + j] / w.taps();
+                    edx[i * c + j] += edy[o * c + j] / w.taps();
+                }
+            });
+            Kernels.avgPool(type, w.write(arena), x, y);
+            Kernels.avgPoolBackward(type, w.write(arena), dy, dx);
+            close("avg_pool " + w, ey, read(type, y, ys), Numbers.step(type));
+            close("avg_pool_backward " + w, edx, read(type, dx, xs), Numbers.step(type));
+        }
+    }
+
+    @Test
+    void convolution() {
+        for (int type : TYPES)
+            for (Window w : WINDOWS)
+                convolution(type, w);
+    }
+
+    private static void convolution(int type, Window w) {
+        try (Arena arena = Arena.ofConfined()) {
+            int c = w.channels;
+            int m = w.outChannels;
+            int ins = c / w.groups;
+            int outs = m / w.groups;
+            int xs = w.batch * w.ins() * c;
+            int ys = w.batch * w.outs() * m;
+            int ws = m * ins * w.taps();
+            MemorySegment x = random(arena, type, xs, 1);
+            MemorySegment dy = random(arena, type, ys, 2);
+            MemorySegment weight = random(arena, Kernels.F32, ws, 3);
+            MemorySegment bias = random(arena, Kernels.F32, m, 4);
+            MemorySegment y = empty(arena, type, ys);
+            MemorySegment dx = empty(arena, type, xs);
+            MemorySegment dw = empty(arena, Kernels.F32, ws);
+            double[] ex = read(type, x, xs);
+            double[] edy = read(type, dy, ys);
+            double[] ew = floats(weight, ws);
+            double[] biases = floats(bias, m);
+            double[] ey = new double[ys];
+            for (int i = 0; i < ys; i++)
+                ey[i] = biases[i % m];
+            double[] edx = new double[xs];
+            double[] edw = new double[ws];
+            w.each((n, o, k, i) -> {
+                for (int to = 0; to < m; to++) {
+                    for (int from = 0; from < ins; from++) {
+                        int xi = i * c + to / outs * ins + from;
+                        int wi = (to * ins + from) * w.taps() + k;
+                        ey[o * m + to] += ex[xi] * ew[wi];
+                        edx[xi] += edy[o * m + to] * ew[wi];
+                        edw[wi] += edy[o * m + to] * ex[xi];
+                    }
+                }
+            });
+            MemorySegment window = w.write(arena);
+            Kernels.conv(type, window, x, weight, bias, y);
+            Kernels.convBackwardData(type, window, dy, weight, dx);
+            Kernels.convBackwardWeights(type, window, x, dy, dw);
+            // float32 sums: the error grows with the number of terms
+            double tolerance = Numbers.step(type) + 1e-7 * w.taps() * Math.max(ins, outs);
+            close("conv " + w, ey, read(type, y, ys), tolerance);
+            close("conv_backward_data " + w, edx, read(type, dx, xs), tolerance);
+            close("conv_backward_weights " + w, edw, floats(dw, ws), 1e-5);
+        }
+    }
+
+    @Test
+    void globalAvgPool() {
+        for (int type : TYPES) {
+            for (int[] s : new int[][]{{1, 1, 1}, {2, 49, 65}, {3, 7, 17}, {5, 101, 64}}) {
+                try (Arena arena = Arena.ofConfined()) {
+                    int xs = s[0] * s[1] * s[2];
+                    int ys = s[0] * s[2];
+                    MemorySegment x = random(arena, type, xs, 1);
+                    MemorySegment y = empty(arena, type, ys);
+                    double[] ex = read(type, x, xs);
+                    double[] ey = new double[ys];
+                    for (int i = 0; i < xs; i++)
+                        ey[i / s[2] / s[1] * s[2] + i % s[2]] += ex[i] / s[1];
+                    Kernels.globalAvgPool(type, x, y, s[0], s[1], s[2]);
+                    close("global_avg_pool", ey, read(type, y, ys), Numbers.step(type));
+                    double[] dy = read(type, y, ys);
+                    for (int i = 0; i < xs; i++)
+                        ex[i] = dy[i / s[2] / s[1] * s[2] + i % s[2]] / s[1];
+                    Kernels.globalAvgPoolBackward(type, y, x, s[0], s[1], s[2]);
+                    close("global_avg_pool_backward", ex, read(type, x, xs), Numbers.step(type));
+                }
+            }
+        }
+    }
+
+    @Test
+    void aNumberThatIsNoneWins() {
+        try (Arena arena = Arena.ofConfined()) {
+            Window w = new Window(1, 1, 1, 1, v(1, 1, 3), v(1, 1, 3), v(1, 1, 1), v(0, 0, 0), v(1, 1, 1));
+            MemorySegment y = empty(arena, Kernels.F32, 1);
+            Kernels.maxPool(Kernels.F32, w.write(arena), buffer(arena, Kernels.F32, 5, Double.NaN, 7), y,
+                    MemorySegment.NULL);
+            assertTrue(Double.isNaN(floats(y, 1)[0]));
+        }
+    }
+
+    @Test
+    void refusesWhatDoesNotFit() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment window = new Window(1, 6, 4, 4, v(1, 5, 5), v(1, 3, 3), v(1, 1, 1), v(0, 0, 0), v(1, 1, 1))
+                    .write(arena);
+            MemorySegment x = empty(arena, Kernels.F32, 150);
+            var e = assertThrows(NativeException.class, () -> Kernels.conv(Kernels.F32, window, x, x, x, x));
+            assertTrue(e.getMessage().contains("6 channels to 4 do not part into 4 groups"), e.getMessage());
+            window.setAtIndex(ValueLayout.JAVA_LONG, 9, 4); // an output that reaches beyond the input
+            e = assertThrows(NativeException.class, () -> Kernels.avgPool(Kernels.F32, window, x, x));
+            assertTrue(e.getMessage().contains("axis 2 of the window does not fit: in 5, out 4"), e.getMessage());
+        }
+    }
+}
