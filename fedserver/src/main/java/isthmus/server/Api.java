@@ -134,15 +134,15 @@ final class Api {
 
     private void chunks(String path, Set<Role> roles, ChunkAnswer answer) {
         router.route(HttpMethod.PUT, path).handler(c -> {
-            c.request().pause();
+            Intake intake = Intake.pause(c.request());
             Exchange exchange = exchange(c);
             admitted(exchange, c, roles,
-                    peer -> exchange.onWorker(() -> take(c, exchange, answer.of(c, peer, length(c)))));
+                    peer -> exchange.onWorker(() -> take(c, intake, exchange, answer.of(c, peer, length(c)))));
         });
     }
 
-    private void take(RoutingContext c, Exchange exchange, Taking taking) {
-        exchange.onLoop(() -> Intake.read(c.request(), taking.writer, new Intake.Done() {
+    private void take(RoutingContext c, Intake intake, Exchange exchange, Taking taking) {
+        exchange.onLoop(() -> intake.read(taking.writer, new Intake.Done() {
             @Override
             public void whole() {
                 exchange.answer(() -> {

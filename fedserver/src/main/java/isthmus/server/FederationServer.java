@@ -17,6 +17,8 @@ import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
@@ -144,10 +146,11 @@ public final class FederationServer implements AutoCloseable {
 
     /** A handshake's failure with its innermost reason, such as an expired certificate. */
     private static String words(Throwable e) {
-        StringBuilder text = new StringBuilder(String.valueOf(e.getMessage()));
-        for (Throwable t = e.getCause(); t != null; t = t.getCause())
-            text.append("; ").append(t.getMessage());
-        return text.toString();
+        List<String> words = new ArrayList<>();
+        for (Throwable t = e; t != null; t = t.getCause())
+            if (t.getMessage() != null && words.stream().noneMatch(said -> said.contains(t.getMessage())))
+                words.add(t.getMessage());
+        return words.isEmpty() ? "the other side hung up during the handshake" : String.join("; ", words);
     }
 
     /** The port it listens on. */

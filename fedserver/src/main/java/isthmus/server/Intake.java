@@ -20,21 +20,32 @@ final class Intake {
 
     private static final int STEP = 16 << 10;
     private final byte[] step = new byte[STEP];
-    private final Slot.Writer writer;
-    private final Done done;
+    private final HttpServerRequest request;
+    private Slot.Writer writer;
+    private Done done;
+    private Throwable brokenEarly;
     private boolean over;
 
-    private Intake(Slot.Writer writer, Done done) {
-        this.writer = writer;
-        this.done = done;
+    private Intake(HttpServerRequest request) { this.request = request; }
+
+    /** Holds a request's body back until there is a slot for it; a connection that dies meanwhile is remembered. */
+    static Intake pause(HttpServerRequest request) {
+        Intake intake = new Intake(request);
+        request.pause();
+        request.exceptionHandler(intake::broke);
+        return intake;
     }
 
-    /** Reads a paused request into a slot. */
-    static void read(HttpServerRequest request, Slot.Writer writer, Done done) {
-        Intake intake = new Intake(writer, done);
-        request.handler(intake::take);
-        request.endHandler(v -> intake.end());
-        request.exceptionHandler(intake::broke);
+    /** Reads the body into a slot. */
+    void read(Slot.Writer into, Done whenDone) {
+        writer = into;
+        done = whenDone;
+        if (brokenEarly != null) {
+            broke(brokenEarly);
+            return;
+        }
+        request.handler(this::take);
+        request.endHandler(v -> end());
         request.resume();
     }
 
@@ -61,7 +72,8 @@ final class Intake {
     }
 
     private void broke(Throwable why) {
-        if (over)
+        brokenEarly = why;
+        if (over || done == null)
             return;
         over = true;
         done.broken(why);

@@ -9,7 +9,7 @@ final class Tls {
     private static final Map<String, String> ALERTS = Map.of(
             "certificate_expired", "the server refused our certificate: it has expired",
             "certificate_required", "the server refused the connection: no certificate was shown",
-            "certificate_unknown", "the server refused our certificate: its CA does not know it",
+            "certificate_unknown", "the server refused our certificate: it has expired, or comes from another CA",
             "unknown_ca", "the server refused our certificate: it comes from another CA",
             "bad_certificate", "the server refused our certificate",
             "access_denied", "the server refused our certificate");
