@@ -147,9 +147,11 @@ public final class FederationServer implements AutoCloseable {
     /** A handshake's failure with its innermost reason, such as an expired certificate. */
     private static String words(Throwable e) {
         List<String> words = new ArrayList<>();
-        for (Throwable t = e; t != null; t = t.getCause())
-            if (t.getMessage() != null && words.stream().noneMatch(said -> said.contains(t.getMessage())))
-                words.add(t.getMessage());
+        for (Throwable t = e; t != null; t = t.getCause()) {
+            String word = t.getMessage();
+            if (word != null && words.stream().noneMatch(said -> said.contains(word)))
+                words.add(word);
+        }
         return words.isEmpty() ? "the other side hung up during the handshake" : String.join("; ", words);
     }
 
