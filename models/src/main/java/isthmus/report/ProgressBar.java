@@ -65,6 +65,13 @@ public final class ProgressBar implements AutoCloseable {
     /** Work done so far. */
     public void update(long nowDone) { update(nowDone, total, note); }
 
+    /** A line of its own above the bar. */
+    public synchronized void say(String text) {
+        out.println((live ? "\r\u001b[K" : "") + text);
+        if (live && !closed) out.print(line(clock.getAsLong()));
+        out.flush();
+    }
+
     /** Prints the final state and ends the line. */
     @Override
     public synchronized void close() {

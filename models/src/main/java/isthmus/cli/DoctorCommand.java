@@ -1,0 +1,168 @@
+package isthmus.cli;
+
+import isthmus.bindings.NativeLibrary;
+import isthmus.bindings.kernels.Kernels;
+import isthmus.bindings.onednn.OneDnn;
+import isthmus.bindings.onednn.OneDnnConstants;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeSet;
+
+/** Says what this machine has and what of it is used. */
+@picocli.CommandLine.Command(name = "doctor", description = "Shows JDK, CPU, native libraries and GPU, and what of them is used.",
+        footer = {"", "Example: isthmus doctor --json"})
+final class DoctorCommand extends Command {
+    /** One native library. */
+    record Library(String name, boolean usable, String version, String instructions, String path, String problem) {}
+
+    /** The processor. */
+    record Cpu(String model, int cores, List<String> features) {}
+
+    /** All that was found; {@code problems} is empty if training works here. */
+    record Report(String isthmus, String jdk, String jdkHome, String os, Cpu cpu, long memoryBytes, long heapLimitBytes, String precisionAmp,
+            List<Library> libraries, String gpu, List<String> problems) {}
+
+    private static final List<String> FEATURES = List.of("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512dq",
+            "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8", "amx_fp16");
+
+    @Override
+    void run(Terminal terminal) throws IOException {
+        Report report = look();
+        terminal.result(report);
+        print(terminal, report);
+        if (!report.problems.isEmpty()) throw new CliException(Exit.FAILED, String.join("\n", report.problems));
+    }
+
+    static Report look() throws IOException {
+        List<Library> libraries = List.of(oneDnn(), kernels(), openMp(), onnxRuntime());
+        List<String> problems = libraries.stream().filter(l -> !l.usable).map(Library::problem).toList();
+        return new Report("0.1.0-SNAPSHOT", Runtime.version() + " (" + System.getProperty("java.vm.vendor") + ")",
+                System.getProperty("java.home"), System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
+                        + System.getProperty("os.arch"), cpu(), memory(), Runtime.getRuntime().maxMemory(), amp(), libraries, gpu(), problems);
+    }
+
+    private static Library oneDnn() {
+        Optional<String> problem = OneDnn.problem();
+        return problem.isPresent() ? absent("oneDNN", problem.get())
+                : new Library("oneDNN", true, OneDnn.version(), isaName(OneDnn.getEffectiveCpuIsa()), path(NativeLibrary.oneDnn()), "");
+    }
+
+    private static Library kernels() {
+        Optional<String> problem = Kernels.problem();
+        return problem.isPresent() ? absent("isthmus kernels", problem.get())
+                : new Library("isthmus kernels", true, "0.1.0-SNAPSHOT", Kernels.isa(), path(NativeLibrary.kernels()), "");
+    }
+
+    private static Library openMp() {
+        NativeLibrary library = NativeLibrary.openMp();
+        return library.problem().map(p -> absent("OpenMP (libgomp)", p))
+                .orElseGet(() -> new Library("OpenMP (libgomp)", true, "", "", path(library), ""));
+    }
+
+    /** Loads ONNX Runtime's library to be sure that it works here. */
+    private static Library onnxRuntime() {
+        try {
+            return new Library("ONNX Runtime", true, ai.onnxruntime.OrtEnvironment.getEnvironment().getVersion(), "", "", "");
+        } catch (LinkageError | RuntimeException e) {
+            return absent("ONNX Runtime", "ONNX Runtime cannot be loaded: " + Failures.text(e)
+                    + "; models train all the same, but export cannot be checked and infer does not work");
+        }
+    }
+
+    private static Library absent(String name, String problem) { return new Library(name, false, "", "", "", problem); }
+
+    private static String path(NativeLibrary library) { return library.origin().orElse(""); }
+
+    /** The constant's own name for an instruction set, as in oneDNN's manual. */
+    private static String isaName(int isa) {
+        return switch (isa) {
+            case OneDnnConstants.DNNL_CPU_ISA_SSE41 -> "sse41";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX -> "avx";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX2 -> "avx2";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX2_VNNI -> "avx2_vnni";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE -> "avx512_core";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_VNNI -> "avx512_core_vnni";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16 -> "avx512_core_bf16";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX10_1_512 -> "avx10_1_512";
+            case OneDnnConstants.DNNL_CPU_ISA_AVX10_1_512_AMX -> "avx10_1_512_amx";
+            default -> "0x" + Integer.toHexString(isa);
+        };
+    }
+
+    private static Cpu cpu() throws IOException {
+        int cores = Runtime.getRuntime().availableProcessors();
+        Map<String, String> first = firstProcessor();
+        var flags = new TreeSet<>(List.of(first.getOrDefault("flags", "").split(" ")));
+        return new Cpu(first.getOrDefault("model name", "unknown"), cores, FEATURES.stream().filter(flags::contains).toList());
+    }
+
+    private static Map<String, String> firstProcessor() throws IOException {
+        Map<String, String> values = new LinkedHashMap<>();
+        Path info = Path.of("/proc/cpuinfo");
+        if (!Files.isReadable(info)) return values;
+        for (String line : Files.readAllLines(info)) {
+            int colon = line.indexOf(':');
+            if (colon < 0) break;
+            values.put(line.substring(0, colon).strip(), line.substring(colon + 1).strip());
+        }
+        return values;
+    }
+
+    private static long memory() {
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean m ? m.getTotalMemorySize() : 0;
+    }
+
+    /** What {@code amp} means here, and at which speed. */
+    private static String amp() throws IOException {
+        List<String> features = cpu().features;
+        if (features.contains("amx_bf16")) return "bf16 on AMX tiles; master weights, gradients and statistics in float32";
+        if (features.contains("avx512_bf16")) return "bf16 by AVX-512 dot products; master weights, gradients and statistics in float32";
+        return "bf16, emulated: this CPU has no bf16 instructions, so fp32 is as fast or faster";
+    }
+
+    /** Looked for, not used: this version computes on CPUs only. */
+    private static String gpu() throws IOException {
+        List<String> names = new ArrayList<>();
+        Path cards = Path.of("/proc/driver/nvidia/gpus");
+        if (Files.isDirectory(cards)) {
+            try (var folders = Files.newDirectoryStream(cards)) {
+                for (Path card : folders) names.add(gpuName(card.resolve("information")));
+            }
+        }
+        return names.isEmpty() ? "none found; training runs on the CPU" : String.join(", ", names)
+                + " found, but not used: this version trains on the CPU only";
+    }
+
+    private static String gpuName(Path information) throws IOException {
+        if (!Files.isReadable(information)) return "NVIDIA GPU";
+        return Files.readAllLines(information).stream().filter(l -> l.startsWith("Model:")).map(l -> l.substring(6).strip()).findFirst()
+                .orElse("NVIDIA GPU");
+    }
+
+    private static void print(Terminal terminal, Report r) {
+        terminal.print("isthmus     " + r.isthmus);
+        terminal.print("JDK         " + r.jdk + ", " + r.jdkHome);
+        terminal.print("system      " + r.os);
+        terminal.print("CPU         " + r.cpu.model + ", " + r.cpu.cores + " cores");
+        terminal.print("  features  " + String.join(" ", r.cpu.features));
+        terminal.print(String.format(Locale.ROOT, "memory      %.1f GB; Java heap up to %.1f GB (weights and pictures lie off it)",
+                r.memoryBytes / 1e9, r.heapLimitBytes / 1e9));
+        terminal.print("amp         " + r.precisionAmp);
+        for (Library l : r.libraries) {
+            var line = new StringBuilder(l.name).append(l.usable ? "" : "  MISSING");
+            if (!l.version.isEmpty()) line.append(' ').append(l.version);
+            if (!l.instructions.isEmpty()) line.append(", uses ").append(l.instructions);
+            if (!l.path.isEmpty()) line.append(", ").append(l.path);
+            terminal.print("library     " + line);
+        }
+        terminal.print("GPU         " + r.gpu);
+    }
+}

@@ -1,0 +1,27 @@
+package isthmus.cli;
+
+import isthmus.task.Recipe;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Recipes from files, with errors that name the file. */
+final class RecipeOption {
+    private RecipeOption() {}
+
+    /** The recipe in a file, or the shipped one for pneumonia where none is named. */
+    static Recipe read(Path file) throws IOException {
+        if (file == null) return Recipe.pneumonia();
+        InputFiles.require(file, "a recipe in JSON");
+        return parse(Files.readString(file), file.toString());
+    }
+
+    /** The recipe in a text that came from {@code where}. */
+    static Recipe parse(String json, String where) {
+        try {
+            return Recipe.fromJson(json);
+        } catch (IllegalArgumentException e) {
+            throw new CliException(Exit.BAD_DATA, where + ": " + e.getMessage() + "; isthmus train --print-recipe prints one that works", e);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+package isthmus.cli;
+
+import isthmus.admin.AdminClient;
+import isthmus.report.ProgressBar;
+import isthmus.task.Recipe;
+import isthmus.wire.JobStatus;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicLong;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Submits a job. */
+@picocli.CommandLine.Command(name = "submit", description = "Submits a job to the server and prints its identity.", footer = {"",
+        "Example: isthmus submit --example > job.json", "         isthmus submit --kit kits/admins/admin job.json --wait"})
+final class SubmitCommand extends Command {
+    @ArgGroup(exclusive = false)
+    private AdminOptions admin;
+
+    @Parameters(index = "0", arity = "0..1", paramLabel = "JOB", description = "The job, in JSON.")
+    private Path job;
+
+    @Option(names = "--weights", paramLabel = "FILE", description = "Weights (safetensors) to begin with. Default: from the recipe's seed.")
+    private Path weights;
+
+    @Option(names = "--wait", description = "Watch the job to its end.")
+    private boolean wait;
+
+    @Option(names = "--example", description = "Print a job for three sites and pneumonia, and end.")
+    private boolean example;
+
+    /** What the server answered. */
+    record Submitted(String job) {}
+
+    @Override
+    void run(Terminal terminal) throws Exception {
+        if (example) {
+            System.out.print(JobFile.of("pneumonia", 20, 3, Recipe.pneumonia()).text());
+            return;
+        }
+        if (admin == null || job == null)
+            throw new CliException(Exit.USAGE, "name the administrator's kit and the job: isthmus submit --kit DIR JOB");
+        JobFile file = JobFile.read(job);
+        if (weights != null) InputFiles.require(weights, "weights in safetensors");
+        Path made = weights == null ? Files.createTempFile("isthmus-start", ".safetensors") : null;
+        try (AdminClient client = admin.open()) {
+            if (made != null) file.writeStart(made);
+            String id = send(terminal, client, file, made == null ? weights : made);
+            terminal.event(new Submitted(id));
+            terminal.print("job " + id + " submitted");
+            if (wait) follow(terminal, client, id);
+        } finally {
+            if (made != null) Files.deleteIfExists(made);
+        }
+    }
+
+    private static String send(Terminal terminal, AdminClient client, JobFile file, Path start) throws Exception {
+        if (!terminal.live()) return client.submit(file.text(), start, (now, all) -> {});
+        var last = new AtomicLong();
+        try (ProgressBar bar = terminal.bar("sending the initial weights", "bytes", Files.size(start))) {
+            return client.submit(file.text(), start, (now, all) -> {
+                if (now > last.get()) last.set(now);
+                bar.update(now, all, "");
+            });
+        }
+    }
+
+    static void follow(Terminal terminal, AdminClient client, String id) throws Exception {
+        JobStatus end = new Follower(client, id, terminal).follow(() -> {});
+        if (!end.state().equals("done"))
+            throw new CliException(Exit.FAILED, "job " + id + " is " + end.state() + " after round " + end.round() + ": " + end.reason());
+        terminal.print("job " + id + " is done; best round " + end.bestRound() + " with " + end.keyMetric() + " " + Scores.text(end.bestValue()));
+    }
+}
