@@ -44,7 +44,7 @@ final class DoctorCommand extends Command {
     static Report look() throws IOException {
         List<Library> libraries = List.of(oneDnn(), kernels(), openMp(), onnxRuntime());
         List<String> problems = libraries.stream().filter(l -> !l.usable).map(Library::problem).toList();
-        return new Report("0.1.0-SNAPSHOT", Runtime.version() + " (" + System.getProperty("java.vm.vendor") + ")",
+        return new Report(Version.TEXT, Runtime.version() + " (" + System.getProperty("java.vm.vendor") + ")",
                 System.getProperty("java.home"), System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
                         + System.getProperty("os.arch"), cpu(), memory(), Runtime.getRuntime().maxMemory(), amp(), libraries, gpu(), problems);
     }
@@ -58,7 +58,7 @@ final class DoctorCommand extends Command {
     private static Library kernels() {
         Optional<String> problem = Kernels.problem();
         return problem.isPresent() ? absent("isthmus kernels", problem.get())
-                : new Library("isthmus kernels", true, "0.1.0-SNAPSHOT", Kernels.isa(), path(NativeLibrary.kernels()), "");
+                : new Library("isthmus kernels", true, Version.TEXT, Kernels.isa(), path(NativeLibrary.kernels()), "");
     }
 
     private static Library openMp() {

@@ -6,7 +6,7 @@ import picocli.CommandLine.Option;
 
 /** The command line: one small class a command. */
 @Command(name = "isthmus", mixinStandardHelpOptions = false, description = "Trains medical-imaging models across hospitals; only"
-        + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DoctorCommand.class}, footer = {"",
+        + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class, EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class, SubmitCommand.class, StatusCommand.class, ExportCommand.class, InferCommand.class, DoctorCommand.class}, footer = {"",
                 "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})
 public final class Main implements Runnable {
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")

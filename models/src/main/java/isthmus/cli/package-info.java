@@ -1,2 +1,2 @@
-/** Placeholder until the package's first class lands. */
+/** The command line: one small class a command; the only package that sees all others. */
 package isthmus.cli;

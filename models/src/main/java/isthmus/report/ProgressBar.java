@@ -65,6 +65,9 @@ public final class ProgressBar implements AutoCloseable {
     /** Work done so far. */
     public void update(long nowDone) { update(nowDone, total, note); }
 
+    /** A new note for people, shown with the next redraw. */
+    public synchronized void note(String text) { note = text; }
+
     /** A line of its own above the bar. */
     public synchronized void say(String text) {
         out.println((live ? "\r\u001b[K" : "") + text);

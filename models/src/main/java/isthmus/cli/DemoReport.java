@@ -1,0 +1,28 @@
+package isthmus.cli;
+
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a demo measured.
+ *
+ * @param parameters numbers that travel each way: weights and statistics of batch norm
+ * @param bytesUpPerSiteRound weight bytes that a site sent in a round
+ * @param onnxMaxAbsDiff largest difference of a logit between ONNX Runtime and training on all validation films
+ * @param aurocOnSites by model (federated, or the hospital that trained it alone), AUROC on each hospital's films
+ * @param model federated weights (safetensors), the best round's
+ * @param finding one film and what the exported model says of it
+ */
+record DemoReport(double seconds, double secondsToFirstRound, int rounds, int bestRound, long parameters, long bytesUpPerSiteRound,
+        double onnxMaxAbsDiff, double aurocAloneMean, double aurocFederatedMean, List<Site> sites,
+        Map<String, Map<String, Double>> aurocOnSites, List<Round> history, Film finding, String model, String onnx, String curves,
+        String folder) {
+    /** A hospital; both figures are on its own validation films. */
+    record Site(String name, int trainImages, int valImages, double aurocAlone, double aurocFederated) {}
+
+    /** A round of the federation. */
+    record Round(int round, double loss, Map<String, Double> auroc, Double mean, double seconds) {}
+
+    /** A film, what its table says and what the model says. */
+    record Film(String image, String label, Double truth, double probability) {}
+}
