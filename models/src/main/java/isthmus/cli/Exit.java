@@ -1,5 +1,8 @@
 package isthmus.cli;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
+
 /** What the program's exit code says. */
 final class Exit {
     static final int OK = 0;
@@ -13,8 +16,14 @@ final class Exit {
     private Exit() {}
 
     /** For {@code --help}. */
-    static String[] list() {
-        return new String[] {"0:ok", "1:it failed", "2:wrong usage", "3:bad input data (a file, a table, a picture, JSON)",
-                "4:refused by the server, or by a check of certificates", "130:interrupted (Ctrl-C)"};
+    static Map<String, String> list() {
+        Map<String, String> all = new LinkedHashMap<>();
+        all.put(Integer.toString(OK), "ok");
+        all.put(Integer.toString(FAILED), "it failed");
+        all.put(Integer.toString(USAGE), "wrong usage");
+        all.put(Integer.toString(BAD_DATA), "bad input data: a file, a table, a picture, JSON");
+        all.put(Integer.toString(REFUSED), "refused by the server, or by a check of certificates");
+        all.put(Integer.toString(INTERRUPTED), "interrupted (Ctrl-C)");
+        return all;
     }
 }

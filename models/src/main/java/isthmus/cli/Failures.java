@@ -2,6 +2,7 @@ package isthmus.cli;
 
 import isthmus.data.DataException;
 import isthmus.tensor.SafetensorsException;
+import isthmus.wire.RefusalException;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.nio.channels.UnresolvedAddressException;
@@ -9,17 +10,22 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.NoSuchFileException;
 import java.security.GeneralSecurityException;
+import java.util.Set;
 import javax.net.ssl.SSLException;
 import tools.jackson.core.JacksonException;
 
 /** Turns what was thrown into one message for people and an exit code. */
 final class Failures {
+    /** Refusals by our own strict reading of a file, before anything was sent. */
+    private static final Set<String> LOCAL = Set.of("bad_json", "unknown_key", "bad_value", "too_large");
+
     private Failures() {}
 
     /** The exit code for a failure. */
     static int code(Throwable e) {
         if (e instanceof CliException c) return c.code();
         for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (cause instanceof RefusalException r) return LOCAL.contains(r.refusal().error()) ? Exit.BAD_DATA : Exit.REFUSED;
             if (cause instanceof SSLException || cause instanceof GeneralSecurityException) return Exit.REFUSED;
             if (cause instanceof DataException || cause instanceof SafetensorsException || cause instanceof JacksonException
                     || cause instanceof NoSuchFileException)

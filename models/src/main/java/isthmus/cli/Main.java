@@ -1,8 +1,11 @@
 package isthmus.cli;
 
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** The command line: one small class a command. */
 @Command(name = "isthmus", mixinStandardHelpOptions = false, description = "Trains medical-imaging models across hospitals; only"
@@ -11,6 +14,9 @@ import picocli.CommandLine.Option;
 public final class Main implements Runnable {
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
     private boolean help;
+
+    @Spec
+    private CommandSpec spec;
 
     private Main() {}
 
@@ -22,34 +28,45 @@ public final class Main implements Runnable {
     }
 
     /** Runs one command. */
-    static int execute(String... args) { return commandLine().execute(args); }
+    static int execute(String... args) {
+        try {
+            return commandLine().execute(args);
+        } catch (Error e) {
+            // picocli hands on exceptions only; a missing library or too little memory deserves one line, too.
+            if (List.of(args).contains("--trace")) e.printStackTrace();
+            else System.err.println("isthmus: " + Failures.text(e));
+            return Failures.code(e);
+        }
+    }
 
     static CommandLine commandLine() {
         var line = new CommandLine(new Main());
         line.setCaseInsensitiveEnumValuesAllowed(true);
         line.setExitCodeExceptionMapper(Failures::code);
+        line.setParameterExceptionHandler((e, given) -> {
+            CommandLine at = e.getCommandLine();
+            at.getErr().println(at.getCommandSpec().qualifiedName() + ": " + e.getMessage());
+            CommandLine.UnmatchedArgumentException.printSuggestions(e, at.getErr());
+            at.getErr().println(at.getCommandSpec().qualifiedName() + " --help explains");
+            return Exit.USAGE;
+        });
         line.setExecutionExceptionHandler((e, at, parsed) -> {
-            boolean trace = at.getCommand() instanceof isthmus.cli.Command c && c.trace();
-            if (trace) e.printStackTrace(at.getErr());
-            else at.getErr().println("isthmus " + at.getCommandName() + ": " + Failures.text(e));
+            if (at.getCommand() instanceof isthmus.cli.Command c && c.trace()) e.printStackTrace(at.getErr());
+            else at.getErr().println(at.getCommandSpec().qualifiedName() + ": " + Failures.text(e));
             return Failures.code(e);
         });
-        for (CommandLine each : line.getSubcommands().values()) describeExits(each);
-        describeExits(line);
+        for (CommandLine each : line.getSubcommands().values()) describe(each);
+        describe(line);
         return line;
     }
 
-    private static void describeExits(CommandLine line) {
+    private static void describe(CommandLine line) {
+        line.setUsageHelpWidth(100);
         var usage = line.getCommandSpec().usageMessage();
         usage.exitCodeListHeading("%nExit codes:%n");
-        var codes = new java.util.LinkedHashMap<String, String>();
-        for (String code : Exit.list()) codes.put(code.substring(0, code.indexOf(':')), code.substring(code.indexOf(':') + 1));
-        usage.exitCodeList(codes);
-        usage.width(100);
+        usage.exitCodeList(Exit.list());
     }
 
     @Override
-    public void run() {
-        throw new CommandLine.ParameterException(new CommandLine(this), "say what to do; isthmus --help lists the commands");
-    }
+    public void run() { throw new CommandLine.ParameterException(spec.commandLine(), "say what to do"); }
 }
