@@ -10,7 +10,7 @@ typedef struct sums {
 static int sums_make(sums *s, int64_t c) {
     s->threads = omp_get_max_threads();
     s->first = calloc((size_t)(2 * s->threads * c), sizeof(double));
-    if (!s->first) return ist_fail(IST_OUT_OF_MEMORY, "batch_norm: no memory for the sums of %lld channels", (long long)c);
+    if (!s->first) return ist_fail(IST_OUT_OF_MEMORY, "batch_norm: no memory for %lld channels", (long long)c);
     s->second = s->first + s->threads * c;
     return IST_OK;
 }

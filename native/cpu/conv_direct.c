@@ -55,30 +55,39 @@ INLINE void depthwise(int dt, const void *row, const float *w, int64_t taps, flo
     for (int64_t j = 0; j < n; j++) sum[j] += load(dt, row, j) * w[j * taps];
 }
 
+/* The result's channels that are summed together: a block of one group, or of all channels if depthwise. */
+typedef struct block {
+    int64_t group, first, n; /* first: in the group */
+} block;
+
 /*
- * One pixel of the result, `to_channels` a group, from its neighbours' `from_channels`: forward (over the input under
- * each tap) and backward data (over the output over each tap) are the same walk.
+ * A neighbour's part in a block: forward, that of the input under a tap; backward, that of the output over it. `turned`
+ * is [group, tap, from_c, to_c].
  */
-INLINE void pixel(int dt, const ist_window *w, const shape *s, const void *from_base, int64_t from_c, int64_t to_c,
-                  const float *turned, const float *bias, int backward, const int64_t at[3], void *to, int64_t to_at) {
-    float sum[CHANNELS];
-    int64_t k[3], width = s->groups * to_c, whole = s->in == 1 && s->out == 1;
-    int64_t groups = whole ? 1 : s->groups, span = whole ? width : to_c;
-    for (int64_t g = 0; g < groups; g++) {
+INLINE void add_tap(int dt, const shape *s, const void *row, int64_t from_c, int64_t to_c, const float *turned,
+                    int64_t tap, block k, float *restrict sum) {
+    if (s->in == 1 && s->out == 1)
+        depthwise(dt, offset(dt, row, k.first), turned + k.first * s->taps + tap, s->taps, sum, k.n);
+    else
+        multiply(dt, offset(dt, row, k.group * from_c), from_c,
+                 turned + (k.group * s->taps + tap) * from_c * to_c + k.first, to_c, sum, k.n);
+}
+
+INLINE void pixel(int dt, const ist_window *w, const shape *s, const void *base, int64_t from_c, int64_t to_c,
+                  const float *turned, const float *bias, int backward, const int64_t pos[3], void *to, int64_t to_at) {
+    int64_t whole = s->in == 1 && s->out == 1, span = whole ? s->groups * to_c : to_c, row_c = s->groups * from_c;
+    for (int64_t g = 0; g < (whole ? 1 : s->groups); g++) {
         for (int64_t b = 0; b < span; b += CHANNELS) {
-            int64_t n = min64(CHANNELS, span - b), first = g * to_c + b;
-            for (int64_t j = 0; j < n; j++) sum[j] = bias ? bias[first + j] : 0;
-            for (int64_t tap = 0; tap < s->taps; tap++) {
-                unravel(tap, w->kernel, k);
-                int64_t p = backward ? output_over(w, at, k) : input_under(w, at, k);
-                if (p < 0) continue;
-                const void *row = offset(dt, from_base, p * s->groups * from_c);
-                if (whole) depthwise(dt, offset(dt, row, b), turned + b * s->taps + tap, s->taps, sum, n);
-                else
-                    multiply(dt, offset(dt, row, g * from_c), from_c,
-                             turned + (g * s->taps + tap) * from_c * to_c + b, to_c, sum, n);
-            }
-            for (int64_t j = 0; j < n; j++) store(dt, to, to_at + first + j, sum[j]);
+            block k = {g, b, min64(CHANNELS, span - b)};
+            float sum[CHANNELS];
+            for (int64_t j = 0; j < k.n; j++) sum[j] = bias ? bias[g * to_c + b + j] : 0;
+            if (backward)
+                EACH_TAP(w, pos, output_over, w->out,
+                         add_tap(dt, s, offset(dt, base, at * row_c), from_c, to_c, turned, tap, k, sum);)
+            else
+                EACH_TAP(w, pos, input_under, w->in,
+                         add_tap(dt, s, offset(dt, base, at * row_c), from_c, to_c, turned, tap, k, sum);)
+            for (int64_t j = 0; j < k.n; j++) store(dt, to, to_at + g * to_c + b + j, sum[j]);
         }
     }
 }
@@ -129,21 +138,22 @@ int KERNEL(conv_backward_data)(int dtype, const ist_window *window, const void *
     return IST_OK;
 }
 
-/* dw of one input channel (g, i) and tap, against a block of the group's output channels; float64 over rows of pixels. */
+/* dw of one input channel (g, i) and tap, against a block of the group's output channels; float64 over lines of y. */
 INLINE void weights_block(int dt, const ist_window *w, const shape *s, const void *x, const void *dy, int64_t g,
                           int64_t i, int64_t tap, int64_t b, float *dw) {
-    int64_t n = min64(CHANNELS, s->out - b), outs = volume(w->out), ins = volume(w->in), k[3], o[3];
+    int64_t n = min64(CHANNELS, s->out - b), width = w->out[2], lines = w->out[0] * w->out[1], k[3];
     double total[CHANNELS] = {0};
     unravel(tap, w->kernel, k);
-    for (int64_t line = 0; line < w->batch * w->out[0] * w->out[1]; line++) {
+    for (int64_t line = 0; line < w->batch * lines; line++) {
+        int64_t p0 = input_under(w, 0, line % lines / w->out[1], k[0]), p1 = input_under(w, 1, line % w->out[1], k[1]);
+        if (p0 < 0 || p1 < 0) continue;
+        int64_t x_line = ((line / lines * w->in[0] + p0) * w->in[1] + p1) * w->in[2];
         float sum[CHANNELS] = {0};
-        for (int64_t column = 0; column < w->out[2]; column++) {
-            int64_t r = line * w->out[2] + column;
-            unravel(r % outs, w->out, o);
-            int64_t p = input_under(w, o, k);
-            if (p < 0) continue;
-            float v = load(dt, x, (r / outs * ins + p) * w->channels + g * s->in + i);
-            const void *row = offset(dt, dy, r * w->out_channels + g * s->out + b);
+        for (int64_t column = 0; column < width; column++) {
+            int64_t p2 = input_under(w, 2, column, k[2]);
+            if (p2 < 0) continue;
+            float v = load(dt, x, (x_line + p2) * w->channels + g * s->in + i);
+            const void *row = offset(dt, dy, (line * width + column) * w->out_channels + g * s->out + b);
             SIMD for (int64_t j = 0; j < n; j++) sum[j] += v * load(dt, row, j);
         }
         for (int64_t j = 0; j < n; j++) total[j] += sum[j];

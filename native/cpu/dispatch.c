@@ -36,7 +36,7 @@ IST_API const char *ist_isa(void) { return names[chosen()]; }
 /* Each public name is an indirect function: the loader asks pick_* when the name is looked up. */
 #define IST_KERNEL(name) \
     extern __typeof__(ist_##name) ist_##name##_avx512, ist_##name##_avx2, ist_##name##_plain; \
-    static __typeof__(ist_##name) *pick_##name(void) { \
+    __attribute__((used)) static __typeof__(ist_##name) *pick_##name(void) { \
         switch (chosen()) { \
         case AVX512: return ist_##name##_avx512; \
         case AVX2: return ist_##name##_avx2; \

@@ -34,7 +34,8 @@ __attribute__((format(printf, 2, 3))) int ist_fail(int status, const char *forma
     do { \
         if (!(condition)) return ist_fail(IST_INVALID_ARGUMENT, __VA_ARGS__); \
     } while (0)
-#define REQUIRE_DTYPE(dtype) REQUIRE((dtype) == IST_F32 || (dtype) == IST_BF16, "%s: no element type %d", __func__, dtype)
+#define REQUIRE_DTYPE(dtype) \
+    REQUIRE((dtype) == IST_F32 || (dtype) == IST_BF16, "%s: no element type %d", __func__, dtype)
 #define REQUIRE_SIZE(n) REQUIRE((n) >= 0, "%s: the size %lld is negative", __func__, (long long)(n))
 
 /* ---- Element access: dt is a constant at every call, so each loop is compiled for one type. ---- */

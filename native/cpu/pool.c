@@ -3,7 +3,7 @@
 
 INLINE void max_pixel(int dt, const ist_window *w, const void *x, int64_t y_at, void *y, uint8_t *position,
                       const int64_t o[3]) {
-    int64_t c = w->channels, taps = volume(w->kernel), k[3];
+    int64_t c = w->channels;
     float best[CHANNELS];
     int32_t where[CHANNELS];
     for (int64_t b = 0; b < c; b += CHANNELS) {
@@ -12,10 +12,7 @@ INLINE void max_pixel(int dt, const ist_window *w, const void *x, int64_t y_at, 
             best[j] = -INFINITY;
             where[j] = 0;
         }
-        for (int64_t tap = 0; tap < taps; tap++) {
-            unravel(tap, w->kernel, k);
-            int64_t at = input_under(w, o, k);
-            if (at < 0) continue;
+        EACH_TAP(w, o, input_under, w->in, {
             const void *row = offset(dt, x, at * c + b);
             SIMD for (int64_t j = 0; j < n; j++) {
                 float v = load(dt, row, j);
@@ -23,7 +20,7 @@ INLINE void max_pixel(int dt, const ist_window *w, const void *x, int64_t y_at, 
                 best[j] = wins ? v : best[j];
                 where[j] = wins ? (int32_t)tap : where[j];
             }
-        }
+        })
         for (int64_t j = 0; j < n; j++) store(dt, y, y_at + b + j, best[j]);
         if (position)
             for (int64_t j = 0; j < n; j++) position[y_at + b + j] = (uint8_t)where[j];
@@ -52,20 +49,17 @@ int KERNEL(max_pool)(int dtype, const ist_window *window, const void *x, void *y
 /* One input pixel: what its windows send back, with position only where it won, else all of it times factor. */
 INLINE void gather_pixel(int dt, const ist_window *w, const void *dy, const uint8_t *position, float factor,
                          int64_t y_base, int64_t x_at, void *dx, const int64_t i[3]) {
-    int64_t c = w->channels, taps = volume(w->kernel), k[3];
+    int64_t c = w->channels;
     float sum[CHANNELS];
     for (int64_t b = 0; b < c; b += CHANNELS) {
         int64_t n = min64(CHANNELS, c - b);
         for (int64_t j = 0; j < n; j++) sum[j] = 0;
-        for (int64_t tap = 0; tap < taps; tap++) {
-            unravel(tap, w->kernel, k);
-            int64_t at = output_over(w, i, k);
-            if (at < 0) continue;
+        EACH_TAP(w, i, output_over, w->out, {
             const void *row = offset(dt, dy, (y_base + at) * c + b);
             const uint8_t *won = position ? position + (y_base + at) * c + b : NULL;
-            if (won) SIMD for (int64_t j = 0; j < n; j++) sum[j] += won[j] == tap ? load(dt, row, j) : 0;
+            if (won) SIMD for (int64_t j = 0; j < n; j++) sum[j] += won[j] == (uint8_t)tap ? load(dt, row, j) : 0;
             else SIMD for (int64_t j = 0; j < n; j++) sum[j] += load(dt, row, j);
-        }
+        })
         for (int64_t j = 0; j < n; j++) store(dt, dx, x_at + b + j, sum[j] * factor);
     }
 }
@@ -89,18 +83,16 @@ int KERNEL(max_pool_backward)(int dtype, const ist_window *window, const void *d
 }
 
 INLINE void avg_pixel(int dt, const ist_window *w, const void *x, int64_t y_at, void *y, const int64_t o[3]) {
-    int64_t c = w->channels, taps = volume(w->kernel), k[3];
-    float sum[CHANNELS], factor = 1.0f / (float)taps;
+    int64_t c = w->channels;
+    float sum[CHANNELS], factor = 1.0f / (float)volume(w->kernel);
     for (int64_t b = 0; b < c; b += CHANNELS) {
         int64_t n = min64(CHANNELS, c - b);
         for (int64_t j = 0; j < n; j++) sum[j] = 0;
-        for (int64_t tap = 0; tap < taps; tap++) {
-            unravel(tap, w->kernel, k);
-            int64_t at = input_under(w, o, k);
-            if (at < 0) continue;
+        EACH_TAP(w, o, input_under, w->in, {
+            (void)tap;
             const void *row = offset(dt, x, at * c + b);
             SIMD for (int64_t j = 0; j < n; j++) sum[j] += load(dt, row, j);
-        }
+        })
         for (int64_t j = 0; j < n; j++) store(dt, y, y_at + b + j, sum[j] * factor);
     }
 }

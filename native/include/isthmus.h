@@ -166,7 +166,7 @@ IST_API int ist_global_avg_pool(int dtype, const void *x, void *y, int64_t n, in
 IST_API int ist_global_avg_pool_backward(int dtype, const void *dy, void *dx, int64_t n, int64_t s, int64_t c);
 
 /* Direct convolution for shapes that have no faster way: x [batch,in,channels], w [out_channels,channels/groups,kernel]
- * float32, bias [out_channels] or NULL, y [batch,out,out_channels]. The gradient of the bias is ist_column_sum of dy. */
+ * float32, bias [out_channels] or NULL, y [batch,out,out_channels]. The bias has the gradient ist_column_sum of dy. */
 IST_API int ist_conv(int dtype, const ist_window *window, const void *x, const float *w, const float *bias, void *y);
 IST_API int ist_conv_backward_data(int dtype, const ist_window *window, const void *dy, const float *w, void *dx);
 IST_API int ist_conv_backward_weights(int dtype, const ist_window *window, const void *x, const void *dy, float *dw);
