@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnx.proto.OnnxMl.ModelProto;
 import ai.onnx.proto.OnnxMl.StringStringEntryProto;
+import ai.onnxruntime.OrtEnvironment;
+import ai.onnxruntime.OrtProvider;
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
 import isthmus.data.GreyImage;
@@ -76,6 +78,26 @@ class ImagingAgentTest {
             assertEquals("isthmus", card.producer());
             assertEquals("cpu", agent.device());
             assertTrue(agent.notice().isEmpty());
+        }
+    }
+
+    /** With the CPU artifact nothing is said; with the GPU artifact it runs there, or one line says why not. */
+    @Test
+    void theGpuIsChosenWhereItLoads() {
+        boolean present = OrtEnvironment.getAvailableProviders().contains(OrtProvider.CUDA);
+        Preprocess p = Preprocess.grey(32);
+        try (Exported exported = exported("xraynet", p, OnnxFacts.Decision.SIGMOID);
+                Backend backend = Backends.cpu(1);
+                ImagingAgent agent = ImagingAgent.open(exported.file, 1);
+                OnnxCheck check = new OnnxCheck(agent, BATCH)) {
+            agent.notice().ifPresent(System.out::println);
+            assertEquals(present, agent.device().equals("cuda") || agent.notice().isPresent());
+            agent.notice().ifPresent(line -> assertEquals(1, line.lines().count(), line));
+            MemorySegment pictures = exported.pictures(BATCH, p.elements());
+            check.compare(pictures, BATCH,
+                    exported.logits(model("xraynet", p).graph(BATCH, false), pictures, backend), 0);
+            double tolerance = agent.device().equals("cuda") ? 1e-2 : 1e-4; // TF32 on the GPU
+            assertTrue(check.maxAbsDifference() <= tolerance, "off by " + check.maxAbsDifference());
         }
     }
 

@@ -51,11 +51,11 @@ class OnnxFormsTest {
     Path folder;
 
     /** Something between the picture and the logits. */
-    private interface Middle {
+    interface Middle {
         Value add(Graph graph, Value x);
     }
 
-    private record Form(String name, Middle middle) {
+    record Form(String name, Middle middle) {
         /** The op on the picture, flattened into logits. */
         Graph graph(int batch) {
             Graph graph = new Graph();
