@@ -2,6 +2,7 @@ package isthmus.graph;
 
 import isthmus.op.Add;
 import isthmus.op.Backward;
+import isthmus.op.Cast;
 import isthmus.op.Node;
 import isthmus.op.Op;
 import isthmus.op.Value;
@@ -56,8 +57,14 @@ public final class Gradients {
                 n.op().gradient(new Step(n));
         }
         graph.parameters().forEach((name, v) -> {
-            if (contributions.containsKey(v.id())) graph.parameterGradients().put(name, total(v, name));
+            if (contributions.containsKey(v.id())) graph.parameterGradients().put(name, own(total(v, name), name));
         });
+    }
+
+    /** A gradient that is another parameter's too is copied: each has its own place in the gradient buffer. */
+    private Value own(Value gradient, String label) {
+        if (!graph.parameterGradients().containsValue(gradient)) return gradient;
+        return graph.apply(label, new Cast(gradient.spec().kind()), gradient).getFirst();
     }
 
     /** The sum of all contributions to a value's gradient; adds are appended as needed. */

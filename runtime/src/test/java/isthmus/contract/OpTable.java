@@ -43,6 +43,8 @@ final class OpTable {
                 .op(new Linear(false)));
         all.add(new OpCase("linear, logits").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 2, 5)
                 .arg("bias", WEIGHT, 2).op(new Linear(true)));
+        all.add(new OpCase("add of two weights, one gradient for both").arg("a", WEIGHT, 3, 4).arg("b", WEIGHT, 3, 4)
+                .op(new Add()));
         addCommon(all, "", 2, 3, 5, 4);
         losses(all);
         return all;
