@@ -18,13 +18,15 @@ import java.util.Set;
  * @param admins names of the administrators
  * @param validDays how long certificates are valid; default 365
  */
-public record Project(String name, List<String> hosts, int port, List<String> sites, List<String> admins,
+public record Project(String name, List<String> hosts, Integer port, List<String> sites, List<String> admins,
         Integer validDays) {
     public Project {
         Names.check("project", name);
         if (hosts == null || hosts.isEmpty() || hosts.stream().anyMatch(h -> h == null || h.isBlank()))
             throw new IllegalArgumentException(
                     "hosts is empty; name at least one host under which sites reach the server");
+        if (port == null)
+            throw new IllegalArgumentException("port is missing; name the server's TCP port");
         if (port < 1 || port > 65_535)
             throw new IllegalArgumentException("port is " + port + "; it must be from 1 to 65535");
         validDays = validDays == null ? Integer.valueOf(365) : validDays;

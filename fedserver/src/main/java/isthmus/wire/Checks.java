@@ -15,6 +15,12 @@ final class Checks {
         return value;
     }
 
+    static int present(String key, Integer value) {
+        if (value == null)
+            throw new IllegalArgumentException(key + " is missing");
+        return value;
+    }
+
     static double positive(String key, double value) {
         if (!(value > 0) || Double.isInfinite(value))
             throw new IllegalArgumentException(key + " is " + value + "; it must be finite and greater than 0");

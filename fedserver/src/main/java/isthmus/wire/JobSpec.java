@@ -18,13 +18,15 @@ import tools.jackson.databind.JsonNode;
  * @param recipe how sites train; the server passes it on unread
  * @param model what is trained; passed on unread
  */
-public record JobSpec(String name, int rounds, int minSites, Map<String, JsonNode> aggregator,
+public record JobSpec(String name, Integer rounds, Integer minSites, Map<String, JsonNode> aggregator,
         Integer noProgressSeconds, Integer roundDeadlineSeconds, String keyMetric, Double maxUpdateNorm,
         Long maxSamples, JsonNode recipe, JsonNode model) {
     public JobSpec {
         Names.check("job", name);
-        Checks.range("rounds", rounds, 1, 100_000);
-        Checks.range("min_sites", minSites, 1, 10_000);
+        recipe = Json.orNull(recipe);
+        model = Json.orNull(model);
+        Checks.range("rounds", Checks.present("rounds", rounds), 1, 100_000);
+        Checks.range("min_sites", Checks.present("min_sites", minSites), 1, 10_000);
         if (aggregator == null || aggregator.isEmpty())
             throw new IllegalArgumentException("aggregator is missing; write {\"rule\": \"fedavg\"}");
         noProgressSeconds = noProgressSeconds == null ? Integer.valueOf(300) : noProgressSeconds;

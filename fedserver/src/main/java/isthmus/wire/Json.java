@@ -62,12 +62,19 @@ public final class Json {
             String what = e.getCause() == null ? e.getOriginalMessage() : e.getCause().getMessage();
             throw RefusalException.bad("bad_value", what, where, "correct this value");
         } catch (JacksonException e) {
-            var at = e.getLocation();
-            String place = at == null || at.getLineNr() < 1
-                    ? ""
-                    : ", line " + at.getLineNr() + " column " + at.getColumnNr();
-            throw RefusalException.bad("bad_json", e.getOriginalMessage(), where + place, "correct the JSON");
+            throw RefusalException.bad("bad_json", e.getOriginalMessage(), where + place(e), "correct the JSON");
         }
+    }
+
+    /** Line, column and keys that lead to a problem, as far as the parser knows them. */
+    private static String place(JacksonException e) {
+        StringBuilder place = new StringBuilder();
+        var at = e.getLocation();
+        if (at != null && at.getLineNr() >= 1)
+            place.append(", line ").append(at.getLineNr()).append(" column ").append(at.getColumnNr());
+        for (var step : e.getPath())
+            place.append(step.getPropertyName() == null ? "" : ", key " + step.getPropertyName());
+        return place.toString();
     }
 
     /** Reads one record from a file of at most {@link #MAX_BYTES}; the errors of {@link #read(byte[], Class, String)}. */
@@ -95,7 +102,7 @@ public final class Json {
 
     /** A key that is missing is often there under a wrong name, and the parser meets the record's own check first. */
     private static void misspelt(byte[] json, ValueInstantiationException e, String where) {
-        JsonNode node = MAPPER.readTree(json);
+        JsonNode node = tree(json);
         for (var step : e.getPath())
             node = step.getPropertyName() == null ? node.path(step.getIndex()) : node.path(step.getPropertyName());
         Class<?> type = e.getType().getRawClass();
@@ -111,6 +118,20 @@ public final class Json {
             throw RefusalException.bad("unknown_key", "unknown key \"" + key + "\"",
                     where + ", line " + Math.max(1, line),
                     NearestName.of(key, known));
+        }
+    }
+
+    /** JSON's null as Java's, so that "left out" and "null" are the same. */
+    static JsonNode orNull(JsonNode node) {
+        return node == null || node.isNull() ? null : node;
+    }
+
+    private static JsonNode tree(byte[] json) {
+        try {
+            return MAPPER.readTree(json);
+        } catch (JacksonException e) {
+            // The text behind the record is broken, too; the record's own complaint is the first one.
+            return MAPPER.missingNode();
         }
     }
 

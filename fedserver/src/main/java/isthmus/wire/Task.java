@@ -20,6 +20,11 @@ import tools.jackson.databind.JsonNode;
  */
 public record Task(Kind kind, String job, int round, int rounds, Weights weights, Map<String, Double> rule,
         JsonNode recipe, JsonNode model, int noProgressSeconds, long secondsLeft, String state) {
+    public Task {
+        recipe = Json.orNull(recipe);
+        model = Json.orNull(model);
+    }
+
     /** What to do. */
     public enum Kind {
         /** Nothing now: poll again. */
