@@ -31,6 +31,7 @@ final class OpCase {
     }
 
     /** One argument; values in logical order. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     record Arg(String name, Shape shape, Use use, float[] values) {
         boolean isParameter() { return use == Use.ACTIVATION || use == Use.WEIGHT || use == Use.STATISTIC; }
     }
