@@ -22,6 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** The memory plan of random training graphs; a failing case is named by its seed. */
 class PlanTest {
     /** A planned graph, and what the plan was told. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Planned(Graph graph, Function<Value, DType> types, long[] scratch, Plan plan) {
         boolean pinned(Value v) {
             return v.role() == Value.Role.PARAMETER || graph.parameterGradients().containsValue(v);
