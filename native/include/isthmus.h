@@ -141,6 +141,23 @@ IST_API int ist_batch_norm_backward(int dtype, const void *x, int64_t ldx, const
                                     int relu, int frozen, void *dx, float *dgamma, float *dbeta, void *dresidual,
                                     int64_t rows, int64_t c);
 
+/* ---- Group normalisation (Wu and He 2018); rows of x and dx are ldx >= c apart, all others ldy >= c; n samples of `rows`
+ * rows each; groups divides c; mean and variance [n, groups]. Bits do not depend on the number of threads. ---- */
+
+/* mean, variance (biased) of each sample's group of channels; z = (x - mean) / sqrt(variance + epsilon) gamma + beta
+ * (+ residual); y = relu ? max(z, 0) : z. residual may be NULL. */
+IST_API int ist_group_norm(int dtype, const void *x, int64_t ldx, const float *gamma, const float *beta, float epsilon,
+                           const void *residual, int relu, void *y, int64_t ldy, float *mean, float *variance,
+                           int64_t n, int64_t rows, int64_t c, int64_t groups);
+
+/* dz = relu ? (y > 0 ? dy : 0) : dy; h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
+ * dx = (gamma dz - mean of gamma dz - h mean of gamma dz h) / sqrt(variance + epsilon), the means over the group;
+ * dresidual = dz. y is read only if relu. dx and dresidual may be NULL (not wanted); dresidual may be dy. */
+IST_API int ist_group_norm_backward(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
+                                    const float *mean, const float *variance, const float *gamma, float epsilon,
+                                    int relu, void *dx, float *dgamma, float *dbeta, void *dresidual, int64_t n,
+                                    int64_t rows, int64_t c, int64_t groups);
+
 /* ---- Windows: pooling and convolution over depth, height, width; in two dimensions depth is 1 ---- */
 
 typedef struct ist_window {

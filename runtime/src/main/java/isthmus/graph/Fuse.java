@@ -2,9 +2,10 @@ package isthmus.graph;
 
 import isthmus.op.Add;
 import isthmus.op.Node;
-import isthmus.op.Normalize;
+import isthmus.op.Normalization;
 import isthmus.op.Relu;
 import isthmus.op.Value;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -25,6 +26,7 @@ public final class Fuse {
     private final Graph to = new Graph();
     private final Map<Integer, Value> moved = new HashMap<>();
     private final Map<Integer, Node> onlyConsumer = new HashMap<>();
+    private final Set<Integer> read = new HashSet<>();
     private final Map<Node, Chain> chainByLast = new HashMap<>();
     private final Set<Node> joined = new HashSet<>();
 
@@ -38,7 +40,7 @@ public final class Fuse {
     private Graph run() {
         findConsumers();
         for (Node n : from.nodes())
-            if (n.op() instanceof Normalize norm && !norm.relu() && !norm.residual()) findChain(n);
+            if (n.op() instanceof Normalization z && !z.relu() && !z.residual()) findChain(n);
         from.inputs().forEach((name, v) -> moved.put(v.id(), to.input(name, v.spec())));
         from.parameters().forEach((name, v) -> moved.put(v.id(), to.parameter(name, v.shape(), from.region(name))));
         for (Node n : from.nodes()) {
@@ -57,10 +59,15 @@ public final class Fuse {
                 if (onlyConsumer.put(v.id(), n) != null) several.add(v.id());
         }
         from.outputs().values().forEach(v -> several.add(v.id()));
+        read.addAll(onlyConsumer.keySet());
+        read.addAll(several);
         several.forEach(onlyConsumer::remove);
     }
 
     private void findChain(Node normalize) {
+        // The joined op runs later: whoever reads the statistics would come too early.
+        for (int i = 1; i < normalize.outputs().size(); i++)
+            if (read.contains(normalize.out(i).id())) return;
         Node next = onlyConsumer.get(normalize.out(0).id());
         Node add = null;
         if (next != null && next.op() instanceof Add && !joined.contains(next)) {
@@ -77,14 +84,13 @@ public final class Fuse {
     }
 
     private void emit(Chain chain) {
-        Normalize op = (Normalize) chain.normalize.op();
         Node n = chain.normalize;
-        Normalize fused = new Normalize(op.epsilon(), chain.add != null, chain.relu != null);
-        Value[] in = new Value[chain.add != null ? 6 : 5];
-        for (int i = 0; i < 5; i++)
-            in[i] = moved.get(n.in(i).id());
-        if (chain.add != null) in[5] = moved.get(chain.add.in(chain.add.in(0).equals(n.out(0)) ? 1 : 0).id());
-        moved.put(chain.last().out(0).id(), to.apply(n.label(), fused, in).getFirst());
+        Normalization fused = ((Normalization) n.op()).with(chain.add != null, chain.relu != null);
+        List<Value> in = new ArrayList<>();
+        for (Value v : n.inputs())
+            in.add(moved.get(v.id()));
+        if (chain.add != null) in.add(moved.get(chain.add.in(chain.add.in(0).equals(n.out(0)) ? 1 : 0).id()));
+        moved.put(chain.last().out(0).id(), to.apply(n.label(), fused, in.toArray(Value[]::new)).getFirst());
     }
 
     private void move(Node n) {

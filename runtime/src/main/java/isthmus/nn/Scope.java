@@ -7,6 +7,7 @@ import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Normalize;
@@ -92,6 +93,14 @@ public final class Scope {
         graph.apply(s.path, new UpdateStatistics(0.1f, x.shape().elements() / c.dim(0)), batch.get(0), batch.get(1),
                 mean, variance);
         return s.apply(new Normalize(1e-5f, false, false), x, batch.get(0), batch.get(1), gamma, beta);
+    }
+
+    /** Group normalisation, epsilon 1e-5: each sample by itself, so training and evaluation are the same. */
+    public Value groupNorm(String name, Value x, int groups) {
+        Scope s = at(name);
+        Shape c = Shape.of(x.shape().dim(1));
+        return s.apply(new GroupNorm(groups, 1e-5f, false, false), x, s.parameter("weight", c, Init.ones()),
+                s.parameter("bias", c, Init.zeros()));
     }
 
     /** {@code max(x, 0)}. */

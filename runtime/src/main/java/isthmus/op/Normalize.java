@@ -10,9 +10,14 @@ import java.util.Map;
  * Inputs: x {@code [N,C,...]}, mean, variance, gamma, beta {@code [C]}, and the residual if {@code residual}.
  * The derivative takes mean and variance as the batch's own (training); with running statistics there is none.
  */
-public record Normalize(float epsilon, boolean residual, boolean relu) implements Op {
+public record Normalize(float epsilon, boolean residual, boolean relu) implements Normalization {
     @Override
     public String name() { return "batch_norm"; }
+
+    @Override
+    public Normalization with(boolean addResidual, boolean rectify) {
+        return new Normalize(epsilon, addResidual, rectify);
+    }
 
     @Override
     public List<Spec> infer(List<Spec> in) {

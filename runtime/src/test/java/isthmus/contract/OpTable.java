@@ -15,6 +15,7 @@ import isthmus.op.CrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Normalize;
@@ -26,6 +27,7 @@ import isthmus.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** Cases of every op: tiny ones for finite differences, awkward ones for fast kernels. */
 final class OpTable {
@@ -98,6 +100,16 @@ final class OpTable {
         for (boolean residual : new boolean[]{false, true})
             for (boolean relu : new boolean[]{false, true})
                 all.add(batchNorm(suffix, residual, relu, x));
+        for (int groups : IntStream.rangeClosed(1, x[1]).filter(g -> x[1] % g == 0).toArray())
+            for (int variant = 0; variant < 4; variant++)
+                all.add(groupNorm(suffix, groups, variant % 2 == 1, variant / 2 == 1, x));
+    }
+
+    private static OpCase groupNorm(String suffix, int groups, boolean residual, boolean relu, int... x) {
+        String name = "group_norm of " + groups + (residual ? " + residual" : "") + (relu ? " + relu" : "") + suffix;
+        OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1]);
+        if (residual) c.arg("residual", ACTIVATION, x);
+        return c.op(new GroupNorm(groups, 1e-5f, residual, relu));
     }
 
     private static OpCase batchNorm(String suffix, boolean residual, boolean relu, int... x) {

@@ -9,8 +9,12 @@ import isthmus.backend.ReferenceBackend;
 import isthmus.nn.Model;
 import isthmus.nn.Seeds;
 import isthmus.op.Add;
+import isthmus.op.GroupNorm;
+import isthmus.op.Kind;
 import isthmus.op.Normalize;
 import isthmus.op.Relu;
+import isthmus.op.Spec;
+import isthmus.op.Value;
 import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
@@ -18,6 +22,7 @@ import isthmus.zoo.Zoo;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
@@ -91,6 +96,23 @@ class FuseTest {
         assertEquals(16, fused.nodes().stream().filter(n -> n.op() instanceof Normalize z && z.residual()).count());
         assertEquals(model.table().digest(), fused.table().digest());
         assertTrue(fused.parameters().keySet().stream().anyMatch(p -> fused.region(p) == Region.STATISTICS));
+    }
+
+    @Test
+    void groupNormTakesSumAndReluUnlessItsStatisticsAreRead() {
+        for (boolean statisticsRead : new boolean[]{false, true}) {
+            Graph graph = new Graph();
+            Value x = graph.input("x", new Spec(Shape.of(2, 4, 3, 3), Kind.FLOAT));
+            List<Value> z = graph.apply("norm", new GroupNorm(2, 1e-5f, false, false), x,
+                    graph.parameter("gamma", Shape.of(4), Region.TRAINABLE),
+                    graph.parameter("beta", Shape.of(4), Region.TRAINABLE));
+            graph.output("y", graph.apply("relu", new Relu(),
+                    graph.apply("add", new Add(), x, z.getFirst()).getFirst()).getFirst());
+            if (statisticsRead) graph.output("mean", z.get(1));
+            Graph fused = Fuse.apply(graph);
+            assertEquals(statisticsRead ? 3 : 1, fused.nodes().size());
+            assertEquals(new GroupNorm(2, 1e-5f, !statisticsRead, !statisticsRead), fused.nodes().getFirst().op());
+        }
     }
 
     private static long count(Graph graph, Class<?> op) {

@@ -7,6 +7,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Conv;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
@@ -91,16 +92,27 @@ final class RandomGraph {
 
     /** Normalisation, and often what fuses with it: a sum, a ReLU, or both. */
     private Value norm(String label, Value x) {
+        Value y = random.nextInt(3) == 0 ? groupNorm(label, x) : batchNorm(label, x);
+        if (random.nextBoolean()) y = partner(label, y);
+        if (random.nextBoolean()) y = graph.apply(label, new Relu(), y).getFirst();
+        return y;
+    }
+
+    private Value batchNorm(String label, Value x) {
         int c = x.shape().dim(1);
         List<Value> s = graph.apply(label, new ChannelStatistics(), x);
         graph.apply(label, new UpdateStatistics(0.1f, x.shape().elements() / c), s.get(0), s.get(1),
                 graph.parameter(label + ".running_mean", Shape.of(c), Region.STATISTICS),
                 graph.parameter(label + ".running_var", Shape.of(c), Region.STATISTICS));
-        Value y = graph.apply(label, new Normalize(1e-5f, false, false), x, s.get(0), s.get(1),
+        return graph.apply(label, new Normalize(1e-5f, false, false), x, s.get(0), s.get(1),
                 weight(label + ".weight", c), weight(label + ".bias", c)).getFirst();
-        if (random.nextBoolean()) y = partner(label, y);
-        if (random.nextBoolean()) y = graph.apply(label, new Relu(), y).getFirst();
-        return y;
+    }
+
+    private Value groupNorm(String label, Value x) {
+        int c = x.shape().dim(1);
+        int groups = random.nextBoolean() ? 1 : c;
+        return graph.apply(label, new GroupNorm(groups, 1e-5f, false, false), x, weight(label + ".weight", c),
+                weight(label + ".bias", c)).getFirst();
     }
 
     /** Adds an earlier value of the same shape, on either side; the value itself if there is none. */

@@ -11,6 +11,7 @@ import isthmus.op.Cast;
 import isthmus.op.ChannelStatistics;
 import isthmus.op.Conv;
 import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
@@ -77,6 +78,8 @@ final class OpCases {
             case "avg_pool" -> one(new AvgPool(pool()), "x");
             case "global_avg_pool" -> one(new GlobalAvgPool(), "x");
             case "batch_norm" -> batchNorm();
+            case "group_norm" -> one(new GroupNorm(c.attrs().get("groups").asInt(), c.attrs().get("eps").floatValue(),
+                    false, false), "x", "weight", "bias");
             default -> Optional.empty();
         };
     }

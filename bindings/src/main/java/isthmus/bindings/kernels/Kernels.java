@@ -265,6 +265,31 @@ public final class Kernels {
         }
     }
 
+    /** Normalises each sample's groups of channels, writes their statistics; adds a residual (or NULL), rectifies if asked. */
+    public static void groupNorm(int dtype, MemorySegment x, long ldx, MemorySegment gamma, MemorySegment beta,
+            float epsilon, MemorySegment residual, int relu, MemorySegment y, long ldy, MemorySegment mean,
+            MemorySegment variance, long n, long rows, long c, long groups) {
+        try {
+            check("ist_group_norm", (int) Table.GROUP_NORM.invokeExact(dtype, x, ldx, gamma, beta, epsilon, residual,
+                    relu, y, ldy, mean, variance, n, rows, c, groups));
+        } catch (Throwable t) {
+            throw failure("ist_group_norm", t);
+        }
+    }
+
+    /** Gradients of {@link #groupNorm}; y, dx and dresidual may be NULL. */
+    public static void groupNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
+            long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, float epsilon, int relu,
+            MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long n, long rows,
+            long c, long groups) {
+        try {
+            check("ist_group_norm_backward", (int) Table.GROUP_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
+                    mean, variance, gamma, epsilon, relu, dx, dgamma, dbeta, dresidual, n, rows, c, groups));
+        } catch (Throwable t) {
+            throw failure("ist_group_norm_backward", t);
+        }
+    }
+
     /** Maximum of each window and where it was; position may be NULL. */
     public static void maxPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y,
             MemorySegment position) {

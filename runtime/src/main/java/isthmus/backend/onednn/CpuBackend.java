@@ -14,6 +14,7 @@ import isthmus.op.CrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
@@ -47,6 +48,8 @@ final class CpuBackend implements Backend {
             Map.entry(UpdateStatistics.class, own(NormKernels::update)),
             Map.entry(Normalize.class, own(NormKernels::forward)),
             Map.entry(Normalize.BackwardPass.class, own(NormKernels::backward)),
+            Map.entry(GroupNorm.class, own(NormKernels::group)),
+            Map.entry(GroupNorm.BackwardPass.class, own(NormKernels::groupBackward)),
             Map.entry(Relu.class, own(OwnKernels::relu)),
             Map.entry(Relu.BackwardPass.class, own(OwnKernels::reluBackward)),
             Map.entry(Add.class, own(OwnKernels::add)),

@@ -4,6 +4,7 @@ import static isthmus.backend.onednn.OwnKernels.code;
 
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.UpdateStatistics;
@@ -13,7 +14,7 @@ import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Function;
 
-/** Batch normalisation by our own kernels: one pass for what oneDNN would take two or three. */
+/** Batch and group normalisation by our own kernels: one pass for what oneDNN would take two or three. */
 final class NormKernels {
     private NormKernels() {}
 
@@ -79,6 +80,45 @@ final class NormKernels {
             return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(),
                     op.relu() ? 1 : 0, 0, dx, dgamma,
                     dbeta, branch, rows, c);
+        });
+    }
+
+    static Kernel group(Node n, Function<Value, DType> types) {
+        GroupNorm op = (GroupNorm) n.op();
+        int t = code(types.apply(n.in(0)));
+        Shape s = n.in(0).shape();
+        long c = s.dim(1);
+        return new OwnKernel("group_norm" + (op.residual() ? "+add" : "") + (op.relu() ? "+relu" : ""), (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment gamma = a.of(n.in(1));
+            MemorySegment beta = a.of(n.in(2));
+            MemorySegment residual = op.residual() ? a.of(n.in(3)) : MemorySegment.NULL;
+            MemorySegment y = a.of(n.out(0));
+            MemorySegment mean = a.of(n.out(1));
+            MemorySegment variance = a.of(n.out(2));
+            return () -> Kernels.groupNorm(t, x, c, gamma, beta, op.epsilon(), residual, op.relu() ? 1 : 0, y, c, mean,
+                    variance, s.dim(0), s.elementsFrom(2), c, op.groups());
+        });
+    }
+
+    static Kernel groupBackward(Node n, Function<Value, DType> types) {
+        GroupNorm.BackwardPass op = (GroupNorm.BackwardPass) n.op();
+        int t = code(types.apply(n.in(0)));
+        Shape s = n.in(0).shape();
+        long c = s.dim(1);
+        return new OwnKernel("group_norm_backward" + (op.relu() ? "+relu" : ""), (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.in(1));
+            MemorySegment dy = a.of(n.in(2));
+            MemorySegment mean = a.of(n.in(3));
+            MemorySegment variance = a.of(n.in(4));
+            MemorySegment gamma = a.of(n.in(5));
+            MemorySegment dx = a.of(n.out(0));
+            MemorySegment dgamma = a.of(n.out(1));
+            MemorySegment dbeta = a.of(n.out(2));
+            MemorySegment branch = op.branch() ? a.of(n.out(3)) : MemorySegment.NULL;
+            return () -> Kernels.groupNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(),
+                    op.relu() ? 1 : 0, dx, dgamma, dbeta, branch, s.dim(0), s.elementsFrom(2), c, op.groups());
         });
     }
 }
