@@ -17,6 +17,7 @@ import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
@@ -94,7 +95,9 @@ class OnnxFormsTest {
         all.add(new Form("dropout", (g, x) -> one(g, new Dropout(0, 0), x)));
         for (boolean residual : new boolean[]{false, true})
             for (boolean relu : new boolean[]{false, true})
-                all.add(batchNorm(residual, relu));
+                for (Form f : List.of(batchNorm(residual, relu), groupNorm(1, residual, relu),
+                        groupNorm(3, residual, relu)))
+                    all.add(f);
         return all;
     }
 
@@ -112,6 +115,17 @@ class OnnxFormsTest {
                     weight(g, "bn.weight", 3), weight(g, "bn.bias", 3)));
             if (residual) in.add(one(g, new MaxPool(Window.of(2, 3, 1, 1)), x));
             return one(g, new Normalize(1e-5f, residual, relu), in.toArray(Value[]::new));
+        });
+    }
+
+    /** Of six channels, so that groups of several are seen. */
+    private static Form groupNorm(int groups, boolean residual, boolean relu) {
+        String name = "group_norm of " + groups + (residual ? " + residual" : "") + (relu ? " + relu" : "");
+        return new Form(name, (g, x) -> {
+            Value six = one(g, new Conv(Window.of(2, 1, 1, 0), 1, false), x, weight(g, "weight", 6, 3, 1, 1));
+            List<Value> in = new ArrayList<>(List.of(six, weight(g, "gn.weight", 6), weight(g, "gn.bias", 6)));
+            if (residual) in.add(one(g, new MaxPool(Window.of(2, 3, 1, 1)), six));
+            return one(g, new GroupNorm(groups, 1e-5f, residual, relu), in.toArray(Value[]::new));
         });
     }
 
