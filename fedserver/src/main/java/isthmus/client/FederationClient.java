@@ -132,6 +132,8 @@ public final class FederationClient implements AutoCloseable {
                     now -> heartbeat.report(now, task.weights().bytes(), ""));
             heartbeat.stage(train ? "train" : "validate");
             SiteResult result = local(train, buffer, round, heartbeat);
+            if (closing.get())
+                return;
             if (heartbeat.cancelled()) {
                 events.refused(round, "the round no longer waits for this site");
             } else if (train) {

@@ -10,6 +10,7 @@ import java.util.Map;
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "event")
 @JsonSubTypes({
         @JsonSubTypes.Type(value = Event.Started.class, name = "started"),
+        @JsonSubTypes.Type(value = Event.Joined.class, name = "joined"),
         @JsonSubTypes.Type(value = Event.Accepted.class, name = "accepted"),
         @JsonSubTypes.Type(value = Event.Withdrawn.class, name = "withdrawn"),
         @JsonSubTypes.Type(value = Event.Folded.class, name = "folded"),
@@ -19,6 +20,9 @@ import java.util.Map;
 sealed interface Event {
     /** The initial weights are there and sound: round 1 opens. */
     record Started(Task.Weights weights) implements Event {}
+
+    /** A site took its first task: after a restart it is waited for as if it had just shown progress. */
+    record Joined(String site) implements Event {}
 
     /** A site's update is staged, verified and on disk; it will be folded. */
     record Accepted(int round, String site, long samples, long bytes, String sha256, int chunkBytes, double seconds,

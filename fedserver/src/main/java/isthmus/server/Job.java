@@ -134,6 +134,8 @@ final class Job implements AutoCloseable {
         boolean validate = state.phase == JobState.Phase.VALIDATE && !state.reports.containsKey(site);
         if (working || (!train && !validate) || members.hasFailed(site, state.round, session))
             return null;
+        if (!state.joined.contains(site))
+            record(new Event.Joined(site));
         members.forgive(site);
         members.took(site, state.round, now);
         long left = spec.roundDeadlineSeconds() - (now - roundOpened) / 1_000_000_000L;

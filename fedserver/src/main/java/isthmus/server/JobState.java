@@ -4,7 +4,9 @@ import isthmus.wire.RoundRecord;
 import isthmus.wire.Task;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.NavigableSet;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /** What a job's events add up to. Its size does not depend on the number of rounds. Not thread-safe: see {@link Desk}. */
@@ -22,6 +24,8 @@ final class JobState {
     /** This round's updates by site; the order of sites is the order of the fold. */
     final NavigableMap<String, Event.Accepted> accepted = new TreeMap<>();
     final NavigableMap<String, Event.Reported> reports = new TreeMap<>();
+    /** Every site that ever took a task. */
+    final NavigableSet<String> joined = new TreeSet<>();
     /** Digest over what the newest global weights were made of. */
     String inputs = "";
     /** Digests of the updates of the round before: a site whose acknowledgement was lost asks for them again. */
@@ -38,6 +42,7 @@ final class JobState {
                 round = 1;
                 phase = Phase.TRAIN;
             }
+            case Event.Joined e -> joined.add(e.site());
             case Event.Accepted e -> accepted.put(e.site(), e);
             case Event.Withdrawn e -> accepted.remove(e.site());
             case Event.Folded e -> {

@@ -7,7 +7,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.TreeSet;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -15,7 +14,6 @@ import org.slf4j.LoggerFactory;
 final class Resume {
     private static final Logger LOG = LoggerFactory.getLogger(Resume.class);
     private final Job job;
-    private final TreeSet<String> participants = new TreeSet<>();
     private final java.io.BufferedWriter metrics;
     private final Path metricsFile;
 
@@ -27,17 +25,8 @@ final class Resume {
 
     void replay(Event event) {
         job.state.apply(event);
-        switch (event) {
-            case Event.Accepted e -> participants.add(e.site());
-            case Event.Reported e -> participants.add(e.site());
-            case Event.Closed e -> {
-                participants.clear();
-                e.record().sites().stream().map(RoundRecord.Site::site).forEach(participants::add);
-                write(e.record());
-            }
-            default -> {
-                /* the state has it */ }
-        }
+        if (event instanceof Event.Closed closed)
+            write(closed.record());
     }
 
     private void write(RoundRecord record) {
@@ -57,7 +46,7 @@ final class Resume {
         if (state.phase == JobState.Phase.ENDED || state.phase == JobState.Phase.RECEIVING)
             return;
         long now = System.nanoTime();
-        participants.forEach(site -> job.members.expect(site, now));
+        state.joined.forEach(site -> job.members.expect(site, now));
         if (state.phase == JobState.Phase.TRAIN)
             recoverUpdates();
         LOG.info("job {}: resumed in round {} of {} ({}), {} updates accepted, {} reports", job.id, state.round,

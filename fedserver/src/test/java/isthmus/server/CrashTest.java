@@ -163,6 +163,28 @@ class CrashTest {
     }
 
     @Test
+    void anAcceptedUpdateThatWasDamagedOnDiskIsAskedForAgain() throws Exception {
+        byte[] expected = undisturbed(1);
+        try (TestFederation federation = new TestFederation(folder.resolve("damaged")).start(); Log log = new Log()) {
+            String job = federation.submit(TestFederation.job(1, 3, ""));
+            assertTrue(new RawUpdate(federation, "alpha", 1, 100, job).sendAll().accepted());
+            federation.stop();
+            Path slot = federation.modelFile(job, "last").resolveSibling("slots/alpha.slot");
+            byte[] bytes = Files.readAllBytes(slot);
+            bytes[bytes.length / 2] ^= 1;
+            Files.write(slot, bytes);
+            federation.start();
+            log.await("ERROR", job, "alpha", "its accepted update is damaged on disk; the site is asked again");
+            List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
+            for (int i = 0; i < 3; i++)
+                sites.add(federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
+            for (var site : sites)
+                assertEquals("done", site.get().state());
+            assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
+        }
+    }
+
+    @Test
     void aServerThatIsStoppedAndStartedGoesOn() throws Exception {
         byte[] expected = undisturbed(ROUNDS);
         try (TestFederation federation = new TestFederation(folder.resolve("stopped")).start()) {

@@ -165,6 +165,22 @@ class FederationTest {
     }
 
     @Test
+    void aRoundClosesAtItsDeadlineWithTheUpdatesItHas() throws Exception {
+        CountDownLatch never = new CountDownLatch(1);
+        try (TestFederation federation = new TestFederation(folder).start()) {
+            String job = federation.submit(TestFederation.job(1, 1, ", \"round_deadline_seconds\": 2"));
+            var stuck = federation.site("gamma", new SimulatedTrainer(3, 300).waitingFor(never));
+            federation.await(job, s -> s.sites().stream().anyMatch(x -> x.site().equals("gamma")));
+            var first = federation.site("alpha", new SimulatedTrainer(1, 100));
+            assertEquals("done", first.get().state());
+            JobStatus status = federation.await(job, JobStatus::ended);
+            assertEquals(100, status.history().getFirst().sites().stream().mapToLong(RoundRecord.Site::samples).sum());
+            never.countDown();
+            assertEquals("done", stuck.get().state());
+        }
+    }
+
+    @Test
     void aFailingTrainerIsShownWithItsReason() throws Exception {
         try (TestFederation federation = new TestFederation(folder).start()) {
             String job = federation.submit(TestFederation.job(1, 1, ""));

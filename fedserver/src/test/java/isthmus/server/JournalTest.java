@@ -20,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 class JournalTest {
     private static final List<Event> EVENTS = List.of(
             new Event.Started(new Task.Weights(0, 1000, "ab".repeat(32), "cd".repeat(32))),
+            new Event.Joined("a"),
             new Event.Accepted(1, "a", 10, 400, "ef".repeat(32), 65_536, 1.5, Map.of("loss", 0.25)),
             new Event.Withdrawn(1, "a", "damaged on disk"),
             new Event.Folded(1, new Task.Weights(1, 1000, "12".repeat(32), "cd".repeat(32)), "34".repeat(32)),
@@ -72,6 +73,6 @@ class JournalTest {
         bytes[second + 10] = '9';
         Files.write(file, bytes);
         String text = assertThrows(IOException.class, () -> read(file)).getMessage();
-        assertTrue(text.contains("journal.log, line 2: its checksum is wrong though lines follow it"), text);
+        assertTrue(text.contains("journal.log, line 3: its checksum is wrong though lines follow it"), text);
     }
 }
