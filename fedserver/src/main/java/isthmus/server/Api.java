@@ -52,10 +52,11 @@ final class Api {
         get("/v1/hello", BOTH, (c, peer) -> Map.of("project", admission.project(), "name", peer.name(), "role",
                 peer.role().text()));
         get("/v1/task", SITE, (c, peer) -> jobs.poll(peer.name(), session(c), c.request().getParam("job"), wait(c)));
-        post("/v1/jobs/:job/updates", SITE, UpdateHeader.class, (c, peer, body) -> job(c).begin(peer.name(), body));
+        post("/v1/jobs/:job/updates", SITE, UpdateHeader.class,
+                (c, peer, body) -> job(c).uploads.begin(peer.name(), body));
         chunks("/v1/jobs/:job/updates/:round/chunks/:chunk", SITE, this::updateChunk);
         post("/v1/jobs/:job/updates/:round/commit", SITE, String.class,
-                (c, peer, body) -> job(c).commit(peer.name(), number(c, "round")));
+                (c, peer, body) -> job(c).uploads.commit(peer.name(), number(c, "round")));
         post("/v1/jobs/:job/notes", SITE, Note.class, (c, peer, body) -> job(c).note(peer.name(), body));
         post("/v1/jobs/:job/reports", SITE, Report.class, (c, peer, body) -> {
             job(c).report(peer.name(), body);
@@ -183,8 +184,8 @@ final class Api {
 
     private Taking updateChunk(RoutingContext c, Peer peer, long length) {
         Job job = job(c);
-        return new Taking(job.chunk(peer.name(), number(c, "round"), number(c, "chunk"), digest(c), length),
-                () -> job.progressed(peer.name()));
+        return new Taking(job.uploads.chunk(peer.name(), number(c, "round"), number(c, "chunk"), digest(c), length),
+                () -> job.uploads.progressed(peer.name()));
     }
 
     private Exchange exchange(RoutingContext c) { return new Exchange(vertx, c.request(), workers); }

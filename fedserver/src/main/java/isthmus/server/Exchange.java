@@ -116,7 +116,7 @@ final class Exchange {
     /** Logs and answers a failure. A body still on its way is read and thrown away if it is short, else cut off. */
     void fail(Throwable problem) {
         RefusalException refusal = refusal(problem);
-        if (refusal.status() >= 500)
+        if (refusal.status() >= 500 && refusal != problem)
             LOG.error("{} {} {}: {}", who(), request.method(), request.path(), refusal.getMessage(), problem);
         else
             LOG.warn("refused {} {} {}: {}: {}", who(), request.method(), request.path(), refusal.refusal().error(),

@@ -2,7 +2,6 @@ package isthmus.server;
 
 import isthmus.tensor.Safetensors;
 import isthmus.tensor.WeightTable;
-import isthmus.wire.Chunks;
 import isthmus.wire.Failure;
 import isthmus.wire.JobSpec;
 import isthmus.wire.JobStatus;
@@ -12,13 +11,11 @@ import isthmus.wire.RefusalException;
 import isthmus.wire.Report;
 import isthmus.wire.SubmitHeader;
 import isthmus.wire.Task;
-import isthmus.wire.UpdateHeader;
 import isthmus.wire.UploadState;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.TreeMap;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,9 +35,8 @@ final class Job implements AutoCloseable {
     final JobState state = new JobState();
     final Members members;
     private final Desk desk;
-    private final TreeMap<String, Slot> slots = new TreeMap<>();
+    final Uploads uploads;
     private final Slot initial;
-    private final TreeMap<String, UpdateHeader> begun = new TreeMap<>();
     private Journal journal;
     private WeightTable table;
     private SubmitHeader submission;
@@ -58,6 +54,7 @@ final class Job implements AutoCloseable {
         this.desk = desk;
         this.aggregator = Aggregators.of(spec.aggregator());
         this.members = new Members(spec.noProgressSeconds());
+        this.uploads = new Uploads(this, desk);
         this.initial = new Slot(folder.slots(), ".initial", "job " + id + ", initial weights");
     }
 
@@ -144,73 +141,6 @@ final class Job implements AutoCloseable {
                 Math.max(0, left), null);
     }
 
-    /** Announces an update. The same one again goes on where it was; an accepted one is acknowledged, not counted again. */
-    UploadState begin(String site, UpdateHeader header) throws IOException {
-        if (desk.locked(() -> state.wasAccepted(site, header.round(), header.sha256())))
-            return new UploadState(id, true, List.of());
-        UpdateCheck.header(this, site, header);
-        Slot slot = desk.locked(() -> slots.computeIfAbsent(site, s -> new Slot(folder.slots(), s, where(site))));
-        slot.deciding.lock();
-        try {
-            boolean accepted = desk.locked(() -> isAccepted(site, header.round(), header.sha256()));
-            if (!accepted) {
-                slot.begin(header.sha256(), header.chunks());
-                desk.locked(() -> {
-                    begun.put(site, header);
-                    members.uploading(site, System.nanoTime());
-                });
-            }
-            return slot.state(id, accepted);
-        } finally {
-            slot.deciding.unlock();
-        }
-    }
-
-    /** Opens a chunk of a site's update. */
-    Slot.Writer chunk(String site, int round, int chunk, String sha256, long length) {
-        Slot slot = desk.locked(() -> {
-            requireOpen(site, round);
-            if (state.accepted.containsKey(site))
-                throw RefusalException.conflict("already_accepted", "this round's update is accepted", where(site),
-                        "nothing is left to send");
-            return begunSlot(site, round);
-        });
-        return slot.write(chunk, sha256, length);
-    }
-
-    /** A chunk has been verified. */
-    void progressed(String site) {
-        desk.locked(() -> members.uploading(site, System.nanoTime()));
-    }
-
-    /** Verifies a complete update and journals it; only then is it acknowledged, and only once. */
-    UploadState commit(String site, int round) throws IOException {
-        Slot slot = desk.locked(() -> begunSlot(site, round));
-        slot.deciding.lock();
-        try {
-            UpdateHeader header = desk.locked(() -> begun.get(site));
-            boolean done = desk.locked(() -> {
-                members.uploading(site, System.nanoTime());
-                return isAccepted(site, round, header.sha256());
-            });
-            if (done || !slot.isComplete())
-                return slot.state(id, done);
-            UpdateCheck.bytes(this, site, header, slot);
-            slot.force();
-            desk.locked(() -> {
-                requireOpen(site, round);
-                double seconds = members.secondsSinceTaken(site, System.nanoTime());
-                record(new Event.Accepted(round, site, header.samples(), header.bytes(), header.sha256(),
-                        header.chunkBytes(), seconds, header.metrics()));
-                LOG.info("job {} round {} site {}: update accepted, {} samples, {} bytes, sha256 {}", id, round, site,
-                        header.samples(), header.bytes(), header.sha256());
-            });
-            return slot.state(id, true);
-        } finally {
-            slot.deciding.unlock();
-        }
-    }
-
     Note.Answer note(String site, Note note) {
         return desk.locked(() -> {
             boolean open = state.phase == JobState.Phase.TRAIN || state.phase == JobState.Phase.VALIDATE;
@@ -250,7 +180,7 @@ final class Job implements AutoCloseable {
         if (working || now - retryAt < 0)
             return;
         if (state.phase == JobState.Phase.TRAIN && isTrained(now))
-            work(() -> new RoundWork(this).fold(stagedUpdates(), state.round, state.global));
+            work(() -> new RoundWork(this).fold(uploads.accepted(), state.round, state.global));
         else if (state.phase == JobState.Phase.VALIDATE && isValidated(now))
             work(() -> new RoundWork(this).close(roundOpened));
     }
@@ -274,11 +204,6 @@ final class Job implements AutoCloseable {
 
     private Predicate<String> delivered() {
         return state.phase == JobState.Phase.TRAIN ? state.accepted::containsKey : state.reports::containsKey;
-    }
-
-    private Slots stagedUpdates() {
-        return new Slots(state.accepted.values().stream()
-                .map(a -> new Slots.Update(a.site(), a.samples(), slots.get(a.site()).bytes())).toList());
     }
 
     /** Heavy work on a worker; what it returns is recorded under the lock. If it fails the round stays as it was. */
@@ -328,7 +253,7 @@ final class Job implements AutoCloseable {
                 members.expectAll(before, now);
                 roundOpened = now;
                 warnedOfDeadline = false;
-                begun.clear();
+                uploads.forgetBegun();
             }
             case Event.Ended e -> LOG.info("job {}: ended: {} {}", id, e.state(), e.reason());
             default -> {
@@ -372,37 +297,6 @@ final class Job implements AutoCloseable {
                 "poll for the next task; this work is not counted");
     }
 
-    boolean isAccepted(String site, int round, String sha256) {
-        Event.Accepted before = state.accepted.get(site);
-        if (before == null || before.round() != round) {
-            requireOpen(site, round);
-            return false;
-        }
-        if (!before.sha256().equals(sha256))
-            throw RefusalException.conflict("already_accepted",
-                    "another update of this site is accepted for this round",
-                    where(site), "poll for the next task");
-        return true;
-    }
-
-    private Slot begunSlot(String site, int round) {
-        UpdateHeader header = begun.get(site);
-        if (header == null || header.round() != round) {
-            if (round != state.round)
-                throw roundOver(site, round);
-            throw RefusalException.conflict("not_begun", "no update was begun", where(site),
-                    "begin it with its header; the server may have been restarted");
-        }
-        return slots.get(site);
-    }
-
-    /** Finds an accepted update's bytes after a restart. */
-    boolean recover(Event.Accepted accepted) throws IOException {
-        Slot slot = new Slot(folder.slots(), accepted.site(), where(accepted.site()));
-        slots.put(accepted.site(), slot);
-        return slot.recover(accepted.sha256(), new Chunks(accepted.bytes(), accepted.chunkBytes()));
-    }
-
     /** Asks a site again for an update whose bytes were lost. */
     void withdraw(Event.Accepted accepted) {
         desk.locked(() -> record(new Event.Withdrawn(accepted.round(), accepted.site(), "damaged on disk")));
@@ -442,7 +336,7 @@ final class Job implements AutoCloseable {
 
     @Override
     public void close() {
-        slots.values().forEach(Slot::close);
+        uploads.close();
         initial.close();
         try {
             journal.close();

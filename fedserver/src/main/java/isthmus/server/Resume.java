@@ -57,7 +57,7 @@ final class Resume {
 
     private void recoverUpdates() throws IOException {
         for (Event.Accepted accepted : List.copyOf(job.state.accepted.values())) {
-            if (job.recover(accepted))
+            if (job.uploads.recover(accepted))
                 continue;
             LOG.error("job {} round {} site {}: its accepted update is damaged on disk; the site is asked again",
                     job.id,

@@ -18,6 +18,10 @@ final class Tls {
 
     /** The exception to throw for this one. */
     static IOException explain(IOException e) {
+        if (e instanceof java.net.ConnectException)
+            return new IOException(
+                    "no connection; is the server running, and are its host and port in connection.json right?",
+                    e);
         for (Throwable t = e; t != null; t = t.getCause()) {
             String text = String.valueOf(t.getMessage());
             for (var alert : ALERTS.entrySet())

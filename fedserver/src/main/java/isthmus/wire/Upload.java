@@ -28,9 +28,21 @@ public record Upload(Link link, String begin, Function<String, String> base) {
     public UploadState run(Object header, MemorySegment data, Chunks chunks, Patience patience, Sent sent)
             throws IOException, InterruptedException {
         while (true) {
-            UploadState state = patience.run(() -> once(header, data, chunks, sent));
+            UploadState state = patience.run(() -> attempt(header, data, chunks, sent));
             if (state.accepted())
                 return state;
+        }
+    }
+
+    /** A server that was restarted has to be told of the upload again: that is one more cut, and no refusal. */
+    private UploadState attempt(Object header, MemorySegment data, Chunks chunks, Sent sent)
+            throws IOException, InterruptedException {
+        try {
+            return once(header, data, chunks, sent);
+        } catch (RefusalException e) {
+            if (e.is("not_begun") || e.is("taken_over"))
+                throw new IOException(e.getMessage(), e);
+            throw e;
         }
     }
 

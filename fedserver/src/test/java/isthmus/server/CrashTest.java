@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import isthmus.client.ClientEvents;
 import isthmus.client.JobOutcome;
+import isthmus.client.RoundTask;
 import isthmus.provision.Provisioner;
 import isthmus.wire.JobStatus;
 import isthmus.wire.RoundRecord;
@@ -16,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -158,6 +161,36 @@ class CrashTest {
                 sites.add(federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
             for (var site : sites)
                 assertEquals("done", site.get().state());
+            assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
+        }
+    }
+
+    @Test
+    void aSiteGoesOnWithItsUploadAndDoesNotTrainAgainWhenTheServerWasStartedAnew() throws Exception {
+        byte[] expected = undisturbed(1);
+        try (TestFederation federation = new TestFederation(folder.resolve("anew")).start()) {
+            String job = federation.submit(TestFederation.job(1, 3, ""));
+            AtomicInteger trained = new AtomicInteger();
+            List<Long> sent = new ArrayList<>();
+            SimulatedTrainer gamma = new SimulatedTrainer(3, 300);
+            gamma.beforeTraining = trained::incrementAndGet;
+            ClientEvents restarting = new ClientEvents() {
+                @Override
+                public void progress(RoundTask task, String what, long done, long total, String note) {
+                    if (!what.equals("upload"))
+                        return;
+                    sent.add(done);
+                    if (sent.size() == 1)
+                        federation.restart();
+                }
+            };
+            var third = TestFederation.run(federation.client("gamma", gamma, restarting));
+            var first = federation.site("alpha", new SimulatedTrainer(1, 100));
+            var second = federation.site("beta", new SimulatedTrainer(2, 200));
+            for (var site : List.of(first, second, third))
+                assertEquals("done", site.get().state());
+            assertEquals(1, trained.get());
+            assertEquals(List.of(65_536L, 131_072L, 160_312L), sent, "no verified chunk was sent twice");
             assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
         }
     }

@@ -70,6 +70,16 @@ final class TestFederation implements AutoCloseable {
         server = null;
     }
 
+    /** Stop and start from a callback. */
+    void restart() {
+        stop();
+        try {
+            start();
+        } catch (IOException e) {
+            throw new java.io.UncheckedIOException(e);
+        }
+    }
+
     AdminClient admin() throws IOException {
         AdminClient admin = AdminClient.open(Provisioner.admin(kits, "admin"), PATIENCE);
         open.add(admin::close);
