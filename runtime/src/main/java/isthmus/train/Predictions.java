@@ -3,6 +3,7 @@ package isthmus.train;
 import java.util.OptionalDouble;
 
 /** Logits and labels of a data set, {@code [rows, columns]} row after row; a negative label is unknown. */
+@SuppressWarnings("ArrayRecordComponent") // never compared
 public record Predictions(int rows, int columns, float[] logits, float[] labels) {
     /** AUROC of one column, or nothing where only one class is known. */
     public OptionalDouble auroc(int column) {

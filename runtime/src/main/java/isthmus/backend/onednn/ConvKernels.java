@@ -67,6 +67,7 @@ final class ConvKernels {
     }
 
     /** oneDNN's numbers of a window; it counts dilation from 0. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Geometry(long[] strides, long[] dilates, long[] padding) {
         static Geometry of(Window w) {
             return new Geometry(longs(w.stride(), 0), longs(w.dilation(), -1), longs(w.padding(), 0));
