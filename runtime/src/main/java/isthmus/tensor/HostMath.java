@@ -59,7 +59,7 @@ public final class HostMath {
     }
 
     private static void require(String call, MemorySegment x, long n) {
-        if (n < 0 || x.byteSize() < n * Float.BYTES) {
+        if (n < 0 || n > x.byteSize() / Float.BYTES) {
             throw new IllegalArgumentException(
                     call + ": " + n + " float32 elements asked, the segment has " + x.byteSize() + " bytes");
         }

@@ -73,6 +73,7 @@ final class SafetensorsHeader {
     }
 
     private Tensor tensor(String name) {
+        boolean typed = false;
         Shape shape = null;
         long[] offsets = null;
         expect(JsonToken.START_OBJECT);
@@ -80,17 +81,28 @@ final class SafetensorsHeader {
             switch (json.currentName()) {
                 case "dtype" -> {
                     expect(JsonToken.VALUE_STRING);
-                    if (!json.getString().equals("F32"))
-                        throw wrong(name + " is " + json.getString() + "; only F32 is read");
+                    typed = json.getString().equals("F32");
+                    if (!typed) throw wrong(name + " is " + json.getString() + "; only F32 is read");
                 }
-                case "shape" ->
-                    shape = Shape.of(Arrays.stream(longs(name, MAX_RANK)).mapToInt(Math::toIntExact).toArray());
+                case "shape" -> shape = shape(name);
                 case "data_offsets" -> offsets = longs(name, 2);
                 default -> throw wrong(name + " has an unknown key '" + json.currentName() + "'");
             }
         }
-        if (shape == null || offsets == null || offsets.length != 2) throw wrong(name + " lacks shape or data_offsets");
+        if (!typed || shape == null || offsets == null || offsets.length != 2)
+            throw wrong(name + " needs a dtype, a shape and two data_offsets");
         return new Tensor(name, shape, offsets[0], offsets[1]);
+    }
+
+    private Shape shape(String name) {
+        long[] dims = longs(name, MAX_RANK);
+        try {
+            Shape shape = Shape.of(Arrays.stream(dims).mapToInt(Math::toIntExact).toArray());
+            Math.multiplyExact(shape.elements(), Float.BYTES); // so that nothing overflows later
+            return shape;
+        } catch (ArithmeticException e) {
+            throw wrong(name + ": the shape " + Arrays.toString(dims) + " is too large");
+        }
     }
 
     private long[] longs(String name, int limit) {
@@ -116,10 +128,10 @@ final class SafetensorsHeader {
         long at = 0;
         for (int i = 0; i < tensors.size(); i++) {
             Tensor t = tensors.get(i);
-            long bytes = Math.multiplyExact(t.shape.elements(), Float.BYTES);
-            if (t.begin != at || t.end != Math.addExact(at, bytes)) {
-                throw wrong(t.name + " " + t.shape + " lies at " + t.begin + " to " + t.end + ", expected " + at
-                        + " to " + (at + bytes));
+            long bytes = t.shape.elements() * Float.BYTES;
+            if (t.begin != at || t.end - at != bytes) {
+                throw wrong(t.name + " " + t.shape + " lies at " + t.begin + " to " + t.end + ", expected " + bytes
+                        + " bytes at " + at);
             }
             at = t.end;
             table.add(t.name, t.shape, regions[i]);
@@ -134,16 +146,22 @@ final class SafetensorsHeader {
         String counts = metadata.remove(Safetensors.REGIONS);
         if (counts == null) return regions;
         String[] parts = counts.split(" ", -1);
+        Region[] all = Region.values();
+        if (parts.length != all.length) throw regionsDoNotFit(counts);
         int at = 0;
-        for (int r = 0; r < parts.length && r < Region.values().length; r++) {
+        for (int r = 0; r < all.length; r++) {
             int count = Integer.parseInt(parts[r]);
-            if (count < 0 || at + count > regions.length)
-                throw wrong("regions '" + counts + "' do not fit " + regions.length + " tensors");
-            Arrays.fill(regions, at, at + count, List.of(Region.values()).get(r));
+            if (count < 0 || count > regions.length - at) throw regionsDoNotFit(counts);
+            Arrays.fill(regions, at, at + count, all[r]);
             at += count;
         }
-        if (at != regions.length) throw wrong("regions '" + counts + "' do not fit " + regions.length + " tensors");
+        if (at != regions.length) throw regionsDoNotFit(counts);
         return regions;
+    }
+
+    private SafetensorsException regionsDoNotFit(String counts) {
+        return wrong("regions '" + counts + "' do not fit " + tensors.size() + " tensors in "
+                + Arrays.toString(Region.values()));
     }
 
     private void expect(JsonToken token) {

@@ -47,6 +47,9 @@ public final class WeightTable {
         /** Adds a parameter; names are unique. */
         public Builder add(String name, Shape shape, Region region) {
             if (name.isEmpty()) throw new IllegalArgumentException("a weight needs a name");
+            // The digest separates names by control characters, and safetensors keeps one name for itself.
+            if (name.chars().anyMatch(Character::isISOControl) || name.equals("__metadata__"))
+                throw new IllegalArgumentException("no weight may be called " + name);
             if (shape.elements() == 0)
                 throw new IllegalArgumentException("weight " + name + ": shape " + shape + " is empty");
             if (declared.putIfAbsent(name, new Entry(name, shape, region, -1)) != null) {
