@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -22,6 +23,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What is written comes back bit for bit and whole or not at all; what cannot be trusted is refused and changes nothing. */
@@ -175,12 +177,12 @@ class SafetensorsTest {
         WeightBuffer into = filled(arena, TABLE, 4);
         byte[] before = into.segment().toArray(ValueLayout.JAVA_BYTE);
         for (int n = 0; n < all.length; n++) {
-            Files.write(file, java.util.Arrays.copyOf(all, n));
+            Files.write(file, Arrays.copyOf(all, n));
             String message = assertThrows(SafetensorsException.class, () -> Safetensors.load(file, into),
                     "cut after " + n + " of " + all.length + " bytes").getMessage();
             assertTrue(message.startsWith(file + ": "), message);
         }
-        Files.write(file, java.util.Arrays.copyOf(all, all.length + 1));
+        Files.write(file, Arrays.copyOf(all, all.length + 1));
         assertThrows(SafetensorsException.class, () -> Safetensors.load(file, into), "one byte too many");
         assertArrayEquals(before, into.segment().toArray(ValueLayout.JAVA_BYTE));
     }
@@ -249,7 +251,7 @@ class SafetensorsTest {
         refused("site-1: the header describes " + TABLE.bytes() + " bytes of data, there are 12",
                 () -> Safetensors.inspect("site-1", header, 12));
         for (int n = 0; n < header.length; n++) {
-            byte[] cut = java.util.Arrays.copyOf(header, n);
+            byte[] cut = Arrays.copyOf(header, n);
             refused("site-1: ", () -> Safetensors.inspect("site-1", cut, TABLE.bytes()));
             if (n < 8) continue;
             ByteBuffer.wrap(cut).order(ByteOrder.LITTLE_ENDIAN).putLong(0, n - 8L);
@@ -258,7 +260,7 @@ class SafetensorsTest {
         }
     }
 
-    private static void refused(String why, org.junit.jupiter.api.function.Executable call) {
+    private static void refused(String why, Executable call) {
         String message = assertThrows(SafetensorsException.class, call).getMessage();
         assertTrue(message.contains(why), message);
     }

@@ -35,10 +35,11 @@ class WeightTableTest {
     @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
     void packsRegionsOneAfterTheOther(long seed) {
         SplittableRandom random = new SplittableRandom(seed);
+        List<Region> regions = List.of(Region.values());
         WeightTable.Builder builder = WeightTable.builder();
         for (int i = 0; i < 40; i++)
             builder.add(String.format("w%02d", i), Shape.of(1 + random.nextInt(9), 1 + random.nextInt(9)),
-                    Region.values()[random.nextInt(3)]);
+                    regions.get(random.nextInt(3)));
         WeightTable t = builder.build();
         long at = 0;
         Entry before = null;

@@ -30,7 +30,7 @@ class AurocTest {
     void countsPairs(int n) {
         int defined = 0;
         for (long seed = 0; seed < 40; seed++) {
-            SplittableRandom random = new SplittableRandom(100 * n + seed);
+            SplittableRandom random = new SplittableRandom(100L * n + seed);
             int levels = seed % 2 == 0 ? 4 : 1_000_000;
             float[] scores = new float[n];
             float[] labels = new float[n];
