@@ -1,6 +1,7 @@
 package isthmus.train;
 
 import isthmus.backend.Backend;
+import isthmus.bindings.kernels.KernelStructs;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
@@ -47,30 +48,23 @@ final class Optimizer {
         this.first = momentum ? state() : MemorySegment.NULL;
         this.second = adam ? state() : MemorySegment.NULL;
         this.secondMax = amsgrad ? state() : MemorySegment.NULL;
-        this.options = arena.allocate(64, 8);
-        this.scaleInOptions = options.asSlice(adam ? 40 : 32, 8);
+        this.options = arena.allocate(KernelStructs.ADAM_BYTES, Long.BYTES);
+        this.scaleInOptions = options
+                .asSlice(adam ? KernelStructs.ADAM_GRADIENT_SCALE : KernelStructs.SGD_GRADIENT_SCALE, Double.BYTES);
         this.sumOfSquares = arena.allocate(F64);
         constants();
     }
 
     private MemorySegment state() { return backend.allocate(n * Float.BYTES, arena); }
 
-    /** Writes what does not change into the C library's option struct. */
+    /** Writes the C library's option struct; learning rate, gradient scale and step change from step to step. */
     private void constants() {
         switch (spec) {
-            case OptimizerSpec.Sgd s -> {
-                options.set(F64, 8, s.momentum());
-                options.set(F64, 16, 0);
-                options.set(F64, 24, s.weightDecay());
-                options.set(I64, 48, s.nesterov() ? 1 : 0);
-            }
-            case OptimizerSpec.Adam a -> {
-                options.set(F64, 8, a.beta1());
-                options.set(F64, 16, a.beta2());
-                options.set(F64, 24, a.epsilon());
-                options.set(F64, 32, a.weightDecay());
-                options.set(I64, 56, a.decoupled() ? 1 : 0);
-            }
+            case OptimizerSpec.Sgd s ->
+                KernelStructs.putSgd(options, 0, s.momentum(), 0, s.weightDecay(), 1, 1, s.nesterov());
+            case OptimizerSpec.Adam a ->
+                KernelStructs.putAdam(options, 0, a.beta1(), a.beta2(), a.epsilon(), a.weightDecay(), 1, 1,
+                        a.decoupled());
         }
     }
 
@@ -101,11 +95,11 @@ final class Optimizer {
         options.set(F64, 0, spec.learningRate() * factor);
         switch (spec) {
             case OptimizerSpec.Sgd s -> {
-                options.set(I64, 40, step);
+                options.set(I64, KernelStructs.SGD_STEP, step);
                 Kernels.sgd(options, weights, gradients, first, n);
             }
             case OptimizerSpec.Adam a -> {
-                options.set(I64, 48, step);
+                options.set(I64, KernelStructs.ADAM_STEP, step);
                 Kernels.adam(options, weights, gradients, first, second, secondMax, n);
             }
         }

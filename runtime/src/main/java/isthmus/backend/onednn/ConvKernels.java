@@ -27,6 +27,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * Convolutions by oneDNN: activations channels-last, weights in the layout that oneDNN chooses for the shape. The float32
@@ -38,32 +39,27 @@ final class ConvKernels {
 
     static Optional<Kernel> forward(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv op = (Conv) n.op();
-        if (op.groups() == 1) {
-            Forward kernel = new Forward(dnnl, n, types, op);
-            if (kernel.call != null) return Optional.of(kernel);
-            kernel.close();
-        }
-        return Optional.of(DirectConv.forward(n, types));
+        return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> DirectConv.forward(n, types));
     }
 
     static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardData op = (Conv.BackwardData) n.op();
-        if (op.groups() == 1) {
-            BackwardData kernel = new BackwardData(dnnl, n, types, op);
-            if (kernel.call != null) return Optional.of(kernel);
-            kernel.close();
-        }
-        return Optional.of(DirectConv.backwardData(n, types));
+        return fastOr(op.groups(), () -> new BackwardData(dnnl, n, types, op), () -> DirectConv.backwardData(n, types));
     }
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
-        if (op.groups() == 1) {
-            BackwardWeights kernel = new BackwardWeights(dnnl, n, types, op);
+        return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
+                () -> DirectConv.backwardWeights(n, types));
+    }
+
+    private static Optional<Kernel> fastOr(int groups, Supplier<Blocked> fast, Supplier<Kernel> direct) {
+        if (groups == 1) {
+            Blocked kernel = fast.get();
             if (kernel.call != null) return Optional.of(kernel);
             kernel.close();
         }
-        return Optional.of(DirectConv.backwardWeights(n, types));
+        return Optional.of(direct.get());
     }
 
     /** oneDNN's numbers of a window; it counts dilation from 0. */
