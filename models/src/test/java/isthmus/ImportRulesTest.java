@@ -52,18 +52,21 @@ class ImportRulesTest {
             """);
 
     /** Of the hidden wire format, what the administrator's door hands out: refusals and a job's state. */
-    private static final Set<String> WIRE_DOOR = Set.of("JobList", "JobStatus", "RoundRecord", "Refusal", "RefusalException");
+    private static final Set<String> WIRE_DOOR = Set.of("JobList", "JobStatus", "RoundRecord", "Refusal",
+            "RefusalException");
 
     private static JavaClasses all;
 
     @BeforeAll
     static void readClasses() {
-        all = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS).importPackages("isthmus");
+        all = new ClassFileImporter().withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+                .importPackages("isthmus");
     }
 
     @Test
     void everyPackageIsOnTheMapAndFound() {
-        Set<String> found = all.stream().filter(c -> !c.getSimpleName().equals("package-info")).map(ImportRulesTest::house)
+        Set<String> found = all.stream().filter(c -> !c.getSimpleName().equals("package-info"))
+                .map(ImportRulesTest::house)
                 .collect(Collectors.toCollection(TreeSet::new));
         assertEquals(new TreeSet<>(ALLOWED.keySet()), found);
         assertTrue(all.size() > 200, "only " + all.size() + " classes were found");
@@ -73,50 +76,66 @@ class ImportRulesTest {
     void packagesImportOnlyWhatTheMapSays() {
         ALLOWED.forEach((from, to) -> {
             if (to.contains("*")) return;
-            classes().that(liveIn(from)).should().onlyDependOnClassesThat(new DescribedPredicate<>("are not ours or in " + to) {
-                @Override
-                public boolean test(JavaClass c) {
-                    return !c.getPackageName().startsWith("isthmus") || house(c).equals(from) || to.contains(house(c));
-                }
-            }).check(all);
+            classes().that(liveIn(from)).should()
+                    .onlyDependOnClassesThat(new DescribedPredicate<>("are not ours or in " + to) {
+                        @Override
+                        public boolean test(JavaClass c) {
+                            return !c.getPackageName().startsWith("isthmus") || house(c).equals(from)
+                                    || to.contains(house(c));
+                        }
+                    }).check(all);
         });
     }
 
     @Test
     void theWireIsHiddenButForTheAdministratorsDoor() {
-        noClasses().that().resideOutsideOfPackages("isthmus.wire..", "isthmus.server..", "isthmus.client..", "isthmus.admin..", "isthmus.provision..")
-                .should().dependOnClassesThat(new DescribedPredicate<>("are of the wire and not of the administrator's door") {
+        noClasses().that()
+                .resideOutsideOfPackages("isthmus.wire..", "isthmus.server..", "isthmus.client..", "isthmus.admin..",
+                        "isthmus.provision..")
+                .should()
+                .dependOnClassesThat(new DescribedPredicate<>("are of the wire and not of the administrator's door") {
                     @Override
-                    public boolean test(JavaClass c) { return house(c).equals("wire") && !WIRE_DOOR.contains(outermost(c).getSimpleName()); }
+                    public boolean test(JavaClass c) {
+                        return house(c).equals("wire") && !WIRE_DOOR.contains(outermost(c).getSimpleName());
+                    }
                 }).check(all);
     }
 
     @Test
     void onlyBindingsLinkAndReinterpret() {
-        noClasses().that().resideOutsideOfPackage("isthmus.bindings..").should().dependOnClassesThat().areAssignableTo(Linker.class)
+        noClasses().that().resideOutsideOfPackage("isthmus.bindings..").should().dependOnClassesThat()
+                .areAssignableTo(Linker.class)
                 .check(all);
         noClasses().that().resideOutsideOfPackage("isthmus.bindings..").should().callMethodWhere(
                 new DescribedPredicate<>("a segment is reinterpreted") {
                     @Override
                     public boolean test(com.tngtech.archunit.core.domain.JavaMethodCall call) {
-                        return call.getTargetOwner().isAssignableTo(MemorySegment.class) && call.getName().equals("reinterpret");
+                        return call.getTargetOwner().isAssignableTo(MemorySegment.class)
+                                && call.getName().equals("reinterpret");
                     }
                 }).check(all);
-        assertTrue(all.stream().anyMatch(c -> c.getDirectDependenciesFromSelf().stream().anyMatch(d -> d.getTargetClass().isEquivalentTo(Linker.class))),
+        assertTrue(
+                all.stream()
+                        .anyMatch(c -> c.getDirectDependenciesFromSelf().stream()
+                                .anyMatch(d -> d.getTargetClass().isEquivalentTo(Linker.class))),
                 "the rule proves nothing: nobody links");
     }
 
     @Test
     void theFederationServerNeedsNoTraining() {
-        noClasses().that().resideInAnyPackage("isthmus.wire..", "isthmus.server..", "isthmus.admin..", "isthmus.provision..", "isthmus.client..")
-                .should().dependOnClassesThat().resideInAnyPackage("isthmus.backend..", "isthmus.graph..", "isthmus.train..", "isthmus.bindings..",
+        noClasses().that()
+                .resideInAnyPackage("isthmus.wire..", "isthmus.server..", "isthmus.admin..", "isthmus.provision..",
+                        "isthmus.client..")
+                .should().dependOnClassesThat()
+                .resideInAnyPackage("isthmus.backend..", "isthmus.graph..", "isthmus.train..", "isthmus.bindings..",
                         "ai.onnxruntime..")
                 .check(all);
     }
 
     @Test
     void onlyTheCommandLineSpeaksOnStandardStreams() {
-        noClasses().that().resideOutsideOfPackages("isthmus.cli..", "isthmus.report..").should(ACCESS_STANDARD_STREAMS).check(all);
+        noClasses().that().resideOutsideOfPackages("isthmus.cli..", "isthmus.report..").should(ACCESS_STANDARD_STREAMS)
+                .check(all);
     }
 
     @Test
@@ -131,7 +150,9 @@ class ImportRulesTest {
         return name.startsWith("isthmus.") ? name.substring("isthmus.".length()) : name;
     }
 
-    private static JavaClass outermost(JavaClass c) { return c.getEnclosingClass().map(ImportRulesTest::outermost).orElse(c); }
+    private static JavaClass outermost(JavaClass c) {
+        return c.getEnclosingClass().map(ImportRulesTest::outermost).orElse(c);
+    }
 
     private static DescribedPredicate<JavaClass> liveIn(String name) {
         return new DescribedPredicate<>("live in isthmus." + name) {
@@ -143,7 +164,8 @@ class ImportRulesTest {
     private static Map<String, Set<String>> table(String text) {
         Map<String, Set<String>> table = new HashMap<>();
         text.lines().map(l -> l.split("->", 2)).forEach(l -> table.put(l[0].strip(),
-                Arrays.stream(l[1].strip().split(" +")).filter(p -> !p.isEmpty()).collect(Collectors.toUnmodifiableSet())));
+                Arrays.stream(l[1].strip().split(" +")).filter(p -> !p.isEmpty())
+                        .collect(Collectors.toUnmodifiableSet())));
         return table;
     }
 }

@@ -11,6 +11,7 @@ record Address(String host, int port) {
             String host = text.substring(0, colon).replaceAll("^\\[(.*)]$", "$1");
             if (port >= 1 && port <= 65_535) return new Address(host, port);
         }
-        throw new CliException(Exit.USAGE, "'" + text + "' is no address of a server; write HOST:PORT, such as fl.example.org:8443");
+        throw new CliException(Exit.USAGE,
+                "'" + text + "' is no address of a server; write HOST:PORT, such as fl.example.org:8443");
     }
 }

@@ -14,8 +14,7 @@ final class AdminOptions {
     @Option(names = "--server", paramLabel = "HOST:PORT", description = "Where the server is, if not where the kit says.")
     private String server;
 
-    @Option(names = "--patience", defaultValue = "20", paramLabel = "SECONDS",
-            description = "How long to try again when the server cannot be reached. Default: ${DEFAULT-VALUE}.")
+    @Option(names = "--patience", defaultValue = "20", paramLabel = "SECONDS", description = "How long to try again when the server cannot be reached. Default: ${DEFAULT-VALUE}.")
     private long patience;
 
     AdminClient open() throws IOException {

@@ -34,13 +34,15 @@ final class Children implements AutoCloseable {
     synchronized Child start(String name, String heap, Path logs, List<String> arguments) throws IOException {
         if (stopping) throw new CliException(Exit.INTERRUPTED, "interrupted");
         List<String> command = new ArrayList<>(List.of(ProcessHandle.current().info().command().orElse("java")));
-        for (String flag : ManagementFactory.getRuntimeMXBean().getInputArguments()) if (inherited(flag)) command.add(flag);
+        for (String flag : ManagementFactory.getRuntimeMXBean().getInputArguments())
+            if (inherited(flag)) command.add(flag);
         command.addAll(List.of("-Xmx" + heap, "-D" + ParentWatch.PROPERTY + "=" + ProcessHandle.current().pid(), "-cp",
                 System.getProperty("java.class.path"), Main.class.getName()));
         command.addAll(arguments);
         Path out = logs.resolve(name + ".out");
         Path log = logs.resolve(name + ".log");
-        Process process = new ProcessBuilder(command).redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
+        Process process = new ProcessBuilder(command)
+                .redirectInput(ProcessBuilder.Redirect.from(Path.of("/dev/null").toFile()))
                 .redirectOutput(out.toFile()).redirectError(log.toFile()).start();
         Child child = new Child(name, process, out, log);
         all.add(child);
@@ -60,8 +62,9 @@ final class Children implements AutoCloseable {
             if (child.process.isAlive() || child.process.exitValue() == Exit.OK) continue;
             int code = child.process.exitValue();
             if (stopping || code == Exit.INTERRUPTED) throw new CliException(Exit.INTERRUPTED, "interrupted");
-            throw new CliException(Exit.FAILED, "process " + child.name + " ended with code " + code + "; its last words, from " + child.log
-                    + ":\n" + tail(child.log));
+            throw new CliException(Exit.FAILED,
+                    "process " + child.name + " ended with code " + code + "; its last words, from " + child.log
+                            + ":\n" + tail(child.log));
         }
     }
 
@@ -77,7 +80,8 @@ final class Children implements AutoCloseable {
     /** Waits for processes that end by themselves. */
     void await(List<Child> children, long seconds) throws InterruptedException {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
-        for (Child child : children) child.process.waitFor(Math.max(1, end - System.nanoTime()), TimeUnit.NANOSECONDS);
+        for (Child child : children)
+            child.process.waitFor(Math.max(1, end - System.nanoTime()), TimeUnit.NANOSECONDS);
         check();
     }
 
@@ -91,7 +95,8 @@ final class Children implements AutoCloseable {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(GRACE_SECONDS);
         for (Child child : living) {
             try {
-                if (!child.process.waitFor(Math.max(1, end - System.nanoTime()), TimeUnit.NANOSECONDS)) child.process.destroyForcibly();
+                if (!child.process.waitFor(Math.max(1, end - System.nanoTime()), TimeUnit.NANOSECONDS))
+                    child.process.destroyForcibly();
             } catch (InterruptedException e) {
                 child.process.destroyForcibly();
                 Thread.currentThread().interrupt();

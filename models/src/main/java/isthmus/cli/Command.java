@@ -12,6 +12,7 @@ abstract class Command implements Callable<Integer> {
     private boolean trace;
 
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+    @SuppressWarnings("UnusedVariable") // picocli acts on it
     private boolean help;
 
     final boolean trace() { return trace; }

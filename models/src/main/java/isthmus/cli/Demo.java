@@ -63,8 +63,9 @@ final class Demo {
         Path onnx = folder.resolve("model").resolve("best.onnx");
         OnnxFile.Check check = export(model, onnx);
         DemoReport.Film film = OneFilm.read(recipe, onnx, hospitals.getLast().validation());
-        say(String.format(Locale.ROOT, "   one film: %s: %s %.3f (its table says %s)", film.image(), film.label(), film.probability(),
-                Scores.text(film.truth())));
+        say(String.format(Locale.ROOT, "   one film: %s: %s %.3f (its table says %.0f)", film.image(), film.label(),
+                film.probability(),
+                film.truth()));
         Path curves = folder.resolve("curves.png");
         DemoCurves.draw(curves, hospitals, history, alone);
         DemoReport report = report(end, history, alone, matrix, check, film, List.of(model, onnx, curves));
@@ -78,8 +79,10 @@ final class Demo {
 
     private Path provision() throws IOException {
         Path kits = folder.resolve("kits");
-        Provisioner.provision(new Project("demo", List.of("localhost"), 8443, hospitals.stream().map(Hospital::name).toList(),
-                List.of("admin"), 1), kits);
+        Provisioner.provision(
+                new Project("demo", List.of("localhost"), 8443, hospitals.stream().map(Hospital::name).toList(),
+                        List.of("admin"), 1),
+                kits);
         say("1. certificates for a server, " + hospitals.size() + " hospitals and an administrator: " + kits);
         return kits;
     }
@@ -93,15 +96,17 @@ final class Demo {
         Map<String, PooledTraining.Result> all = new LinkedHashMap<>();
         for (Hospital h : hospitals) {
             try (var watch = new LoneWatch(terminal, h.name(), epochs)) {
-                all.put(h.name(), PooledTraining.run(lone, List.of(h.train()), List.of(h.validation()), Optional.of(start),
-                        folder.resolve("alone").resolve(h.name()), threads, watch));
+                all.put(h.name(),
+                        PooledTraining.run(lone, List.of(h.train()), List.of(h.validation()), Optional.of(start),
+                                folder.resolve("alone").resolve(h.name()), threads, watch));
             }
         }
         return all;
     }
 
     /** AUROC of every model on every hospital's validation films. */
-    private Map<String, Map<String, Double>> compare(Path model, Map<String, PooledTraining.Result> alone) throws IOException {
+    private Map<String, Map<String, Double>> compare(Path model, Map<String, PooledTraining.Result> alone)
+            throws IOException {
         Map<String, Path> models = new LinkedHashMap<>();
         hospitals.forEach(h -> models.put(h.name(), alone.get(h.name()).bestModel()));
         models.put(FEDERATED, model);
@@ -112,7 +117,8 @@ final class Demo {
         var table = new TextTable(heads, 8);
         for (Map.Entry<String, Path> each : models.entrySet()) {
             Map<String, Double> row = new LinkedHashMap<>();
-            for (Hospital h : hospitals) row.put(h.name(), Scores.mean(Evaluation.run(each.getValue(), List.of(h.validation()), threads)));
+            for (Hospital h : hospitals)
+                row.put(h.name(), Scores.mean(Evaluation.run(each.getValue(), List.of(h.validation()), threads)));
             matrix.put(each.getKey(), row);
             var cells = new ArrayList<>(List.of(each.getKey() + (each.getKey().equals(FEDERATED) ? "" : " alone")));
             row.values().forEach(v -> cells.add(Scores.text(v)));
@@ -127,10 +133,13 @@ final class Demo {
 
     private OnnxFile.Check export(Path model, Path onnx) throws IOException {
         OnnxFile.write(model, onnx);
-        OnnxFile.Check check = OnnxFile.check(model, onnx, hospitals.stream().map(Hospital::validation).toList(), threads);
-        String figures = String.format(Locale.ROOT, "%d validation films, largest difference of a logit %.1e (limit %.0e)", check.images(),
+        OnnxFile.Check check = OnnxFile.check(model, onnx, hospitals.stream().map(Hospital::validation).toList(),
+                threads);
+        String figures = String.format(Locale.ROOT,
+                "%d validation films, largest difference of a logit %.1e (limit %.0e)", check.images(),
                 check.maxAbsDiff(), check.tolerance());
-        if (!check.agrees()) throw new CliException(Exit.FAILED, onnx + ": ONNX Runtime and training disagree: " + figures);
+        if (!check.agrees())
+            throw new CliException(Exit.FAILED, onnx + ": ONNX Runtime and training disagree: " + figures);
         say("");
         say("5. to the clinic: ONNX Runtime agrees with training: " + figures);
         return check;
@@ -150,15 +159,20 @@ final class Demo {
             Map<String, Map<String, Double>> matrix, OnnxFile.Check check, DemoReport.Film film, List<Path> files) {
         List<DemoReport.Site> sites = new ArrayList<>();
         for (Hospital h : hospitals) {
-            long validated = history.getLast().sites().stream().filter(s -> s.site().equals(h.name())).findFirst().orElseThrow().valSamples();
-            sites.add(new DemoReport.Site(h.name(), alone.get(h.name()).films(), (int) validated, matrix.get(h.name()).get(h.name()),
+            long validated = history.getLast().sites().stream().filter(s -> s.site().equals(h.name())).findFirst()
+                    .orElseThrow().valSamples();
+            sites.add(new DemoReport.Site(h.name(), alone.get(h.name()).films(), (int) validated,
+                    matrix.get(h.name()).get(h.name()),
                     matrix.get(FEDERATED).get(h.name())));
         }
         List<DemoReport.Round> perRound = history.stream().map(this::round).toList();
-        return new DemoReport(seconds(), firstRound, end.round(), end.bestRound(), alone.values().iterator().next().parameters(),
+        return new DemoReport(seconds(), firstRound, end.round(), end.bestRound(),
+                alone.values().iterator().next().parameters(),
                 history.stream().mapToLong(Follower::bytesUp).max().orElse(0), check.maxAbsDiff(),
-                mean(sites.stream().map(DemoReport.Site::aurocAlone).toList()), mean(sites.stream().map(DemoReport.Site::aurocFederated).toList()),
-                sites, matrix, perRound, film, files.get(0).toString(), files.get(1).toString(), files.get(2).toString(), folder.toString());
+                mean(sites.stream().map(DemoReport.Site::aurocAlone).toList()),
+                mean(sites.stream().map(DemoReport.Site::aurocFederated).toList()),
+                sites, matrix, perRound, film, files.get(0).toString(), files.get(1).toString(),
+                files.get(2).toString(), folder.toString());
     }
 
     private DemoReport.Round round(RoundRecord r) {
@@ -170,14 +184,16 @@ final class Demo {
     private void conclude(DemoReport r) throws IOException {
         var table = new TextTable(List.of("hospital", "train films", "val films", "alone", "federated"), 8);
         for (DemoReport.Site s : r.sites())
-            table.add(List.of(s.name(), Integer.toString(s.trainImages()), Integer.toString(s.valImages()), Scores.text(s.aurocAlone()),
+            table.add(List.of(s.name(), Integer.toString(s.trainImages()), Integer.toString(s.valImages()),
+                    Scores.text(s.aurocAlone()),
                     Scores.text(s.aurocFederated())));
         table.add(List.of("mean", "", "", Scores.text(r.aurocAloneMean()), Scores.text(r.aurocFederatedMean())));
         say("");
         say("AUROC of pneumonia on each hospital's own validation films");
         say(table.text().stripTrailing());
         say("");
-        say(String.format(Locale.ROOT, "%,d parameters; %s up a site and round; %s in all", r.parameters(), Meter.bytes(r.bytesUpPerSiteRound()),
+        say(String.format(Locale.ROOT, "%,d parameters; %s up a site and round; %s in all", r.parameters(),
+                Meter.bytes(r.bytesUpPerSiteRound()),
                 Meter.time(Duration.ofMillis((long) (r.seconds() * 1000)))));
         say("model   " + r.model() + " (" + Meter.bytes(Files.size(Path.of(r.model()))) + ", safetensors)");
         say("onnx    " + r.onnx());
@@ -203,11 +219,14 @@ final class Demo {
         }
 
         @Override
-        public void ready(int training, int validation, long parameters, List<String> warnings) { Notices.log(name, warnings); }
+        public void ready(int training, int validation, long parameters, List<String> warnings) {
+            Notices.log(name, warnings);
+        }
 
         @Override
         public void step(int step, int steps, long samples, double loss) {
-            bar.update((long) done * steps + step, (long) epochs * steps, terminal.live() ? String.format(Locale.ROOT, "loss %.3f", loss) : "");
+            bar.update((long) done * steps + step, (long) epochs * steps,
+                    terminal.live() ? String.format(Locale.ROOT, "loss %.3f", loss) : "");
         }
 
         @Override

@@ -9,7 +9,8 @@ import picocli.CommandLine.Option;
 /** The whole path on one machine. */
 @picocli.CommandLine.Command(name = "demo", description = "Three hospitals train one model on real chest films, on this machine: makes"
         + " certificates, starts a server and three sites as processes of their own, trains, compares with each hospital alone, exports to"
-        + " ONNX and reads a film. Takes some minutes; nothing leaves the machine.", footer = {"", "Example: isthmus demo",
+        + " ONNX and reads a film. Takes some minutes; nothing leaves the machine.", footer = {"",
+                "Example: isthmus demo",
                 "         isthmus demo --short --report demo.json"})
 final class DemoCommand extends Command {
     private static final int ROUNDS = 14;
@@ -24,7 +25,8 @@ final class DemoCommand extends Command {
     @Option(names = "--rounds", description = "Rounds of the federation. Default: " + ROUNDS + ".")
     private Integer rounds;
 
-    @Option(names = "--short", description = "Only " + SHORT_ROUNDS + " rounds: shows that all parts work, not that a model learns.")
+    @Option(names = "--short", description = "Only " + SHORT_ROUNDS
+            + " rounds: shows that all parts work, not that a model learns.")
     private boolean shortRun;
 
     @Option(names = "--data", paramLabel = "DIR", description = "Folder with a folder a hospital, each with train.csv and val.csv."
@@ -49,7 +51,8 @@ final class DemoCommand extends Command {
         Path home = Path.of(System.getProperty("isthmus.home", "."));
         Path folder = home.resolve("models/src/main/sample/cxr");
         if (!Files.isDirectory(folder))
-            throw new CliException(Exit.BAD_DATA, folder + ": the bundled films are not there; name others with --data DIR");
+            throw new CliException(Exit.BAD_DATA,
+                    folder + ": the bundled films are not there; name others with --data DIR");
         return folder;
     }
 }

@@ -13,9 +13,11 @@ import java.util.Map;
  * @param model federated weights (safetensors), the best round's
  * @param finding one film and what the exported model says of it
  */
-record DemoReport(double seconds, double secondsToFirstRound, int rounds, int bestRound, long parameters, long bytesUpPerSiteRound,
+record DemoReport(double seconds, double secondsToFirstRound, int rounds, int bestRound, long parameters,
+        long bytesUpPerSiteRound,
         double onnxMaxAbsDiff, double aurocAloneMean, double aurocFederatedMean, List<Site> sites,
-        Map<String, Map<String, Double>> aurocOnSites, List<Round> history, Film finding, String model, String onnx, String curves,
+        Map<String, Map<String, Double>> aurocOnSites, List<Round> history, Film finding, String model, String onnx,
+        String curves,
         String folder) {
     /** A hospital; both figures are on its own validation films. */
     record Site(String name, int trainImages, int valImages, double aurocAlone, double aurocFederated) {}

@@ -17,8 +17,8 @@ import java.util.Optional;
 import java.util.TreeSet;
 
 /** Says what this machine has and what of it is used. */
-@picocli.CommandLine.Command(name = "doctor", description = "Shows JDK, CPU, native libraries and GPU, and what of them is used.",
-        footer = {"", "Example: isthmus doctor --json"})
+@picocli.CommandLine.Command(name = "doctor", description = "Shows JDK, CPU, native libraries and GPU, and what of them is used.", footer = {
+        "", "Example: isthmus doctor --json"})
 final class DoctorCommand extends Command {
     /** One native library. */
     record Library(String name, boolean usable, String version, String instructions, String path, String problem) {}
@@ -27,10 +27,12 @@ final class DoctorCommand extends Command {
     record Cpu(String model, int cores, List<String> features) {}
 
     /** All that was found; {@code problems} is empty if training works here. */
-    record Report(String isthmus, String jdk, String jdkHome, String os, Cpu cpu, long memoryBytes, long heapLimitBytes, String precisionAmp,
+    record Report(String isthmus, String jdk, String jdkHome, String os, Cpu cpu, long memoryBytes, long heapLimitBytes,
+            String precisionAmp,
             List<Library> libraries, String gpu, List<String> problems) {}
 
-    private static final List<String> FEATURES = List.of("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512dq",
+    private static final List<String> FEATURES = List.of("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl",
+            "avx512dq",
             "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8", "amx_fp16");
 
     @Override
@@ -45,19 +47,24 @@ final class DoctorCommand extends Command {
         List<Library> libraries = List.of(oneDnn(), kernels(), openMp(), onnxRuntime());
         List<String> problems = libraries.stream().filter(l -> !l.usable).map(Library::problem).toList();
         return new Report(Version.TEXT, Runtime.version() + " (" + System.getProperty("java.vm.vendor") + ")",
-                System.getProperty("java.home"), System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
-                        + System.getProperty("os.arch"), cpu(), memory(), Runtime.getRuntime().maxMemory(), amp(), libraries, gpu(), problems);
+                System.getProperty("java.home"),
+                System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
+                        + System.getProperty("os.arch"),
+                cpu(), memory(), Runtime.getRuntime().maxMemory(), amp(), libraries, gpu(), problems);
     }
 
     private static Library oneDnn() {
         Optional<String> problem = OneDnn.problem();
-        return problem.isPresent() ? absent("oneDNN", problem.get())
-                : new Library("oneDNN", true, OneDnn.version(), isaName(OneDnn.getEffectiveCpuIsa()), path(NativeLibrary.oneDnn()), "");
+        return problem.isPresent()
+                ? absent("oneDNN", problem.get())
+                : new Library("oneDNN", true, OneDnn.version(), isaName(OneDnn.getEffectiveCpuIsa()),
+                        path(NativeLibrary.oneDnn()), "");
     }
 
     private static Library kernels() {
         Optional<String> problem = Kernels.problem();
-        return problem.isPresent() ? absent("isthmus kernels", problem.get())
+        return problem.isPresent()
+                ? absent("isthmus kernels", problem.get())
                 : new Library("isthmus kernels", true, Version.TEXT, Kernels.isa(), path(NativeLibrary.kernels()), "");
     }
 
@@ -70,7 +77,8 @@ final class DoctorCommand extends Command {
     /** Loads ONNX Runtime's library to be sure that it works here. */
     private static Library onnxRuntime() {
         try {
-            return new Library("ONNX Runtime", true, ai.onnxruntime.OrtEnvironment.getEnvironment().getVersion(), "", "", "");
+            return new Library("ONNX Runtime", true, ai.onnxruntime.OrtEnvironment.getEnvironment().getVersion(), "",
+                    "", "");
         } catch (LinkageError | RuntimeException e) {
             return absent("ONNX Runtime", "ONNX Runtime cannot be loaded: " + Failures.text(e)
                     + "; models train all the same, but export cannot be checked and infer does not work");
@@ -101,7 +109,8 @@ final class DoctorCommand extends Command {
         int cores = Runtime.getRuntime().availableProcessors();
         Map<String, String> first = firstProcessor();
         var flags = new TreeSet<>(List.of(first.getOrDefault("flags", "").split(" ")));
-        return new Cpu(first.getOrDefault("model name", "unknown"), cores, FEATURES.stream().filter(flags::contains).toList());
+        return new Cpu(first.getOrDefault("model name", "unknown"), cores,
+                FEATURES.stream().filter(flags::contains).toList());
     }
 
     private static Map<String, String> firstProcessor() throws IOException {
@@ -117,14 +126,18 @@ final class DoctorCommand extends Command {
     }
 
     private static long memory() {
-        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean m ? m.getTotalMemorySize() : 0;
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean m
+                ? m.getTotalMemorySize()
+                : 0;
     }
 
     /** What {@code amp} means here, and at which speed. */
     private static String amp() throws IOException {
         List<String> features = cpu().features;
-        if (features.contains("amx_bf16")) return "bf16 on AMX tiles; master weights, gradients and statistics in float32";
-        if (features.contains("avx512_bf16")) return "bf16 by AVX-512 dot products; master weights, gradients and statistics in float32";
+        if (features.contains("amx_bf16"))
+            return "bf16 on AMX tiles; master weights, gradients and statistics in float32";
+        if (features.contains("avx512_bf16"))
+            return "bf16 by AVX-512 dot products; master weights, gradients and statistics in float32";
         return "bf16, emulated: this CPU has no bf16 instructions, so fp32 is as fast or faster";
     }
 
@@ -134,16 +147,20 @@ final class DoctorCommand extends Command {
         Path cards = Path.of("/proc/driver/nvidia/gpus");
         if (Files.isDirectory(cards)) {
             try (var folders = Files.newDirectoryStream(cards)) {
-                for (Path card : folders) names.add(gpuName(card.resolve("information")));
+                for (Path card : folders)
+                    names.add(gpuName(card.resolve("information")));
             }
         }
-        return names.isEmpty() ? "none found; training runs on the CPU" : String.join(", ", names)
-                + " found, but not used: this version trains on the CPU only";
+        return names.isEmpty()
+                ? "none found; training runs on the CPU"
+                : String.join(", ", names)
+                        + " found, but not used: this version trains on the CPU only";
     }
 
     private static String gpuName(Path information) throws IOException {
         if (!Files.isReadable(information)) return "NVIDIA GPU";
-        return Files.readAllLines(information).stream().filter(l -> l.startsWith("Model:")).map(l -> l.substring(6).strip()).findFirst()
+        return Files.readAllLines(information).stream().filter(l -> l.startsWith("Model:"))
+                .map(l -> l.substring(6).strip()).findFirst()
                 .orElse("NVIDIA GPU");
     }
 
@@ -153,7 +170,8 @@ final class DoctorCommand extends Command {
         terminal.print("system      " + r.os);
         terminal.print("CPU         " + r.cpu.model + ", " + r.cpu.cores + " cores");
         terminal.print("  features  " + String.join(" ", r.cpu.features));
-        terminal.print(String.format(Locale.ROOT, "memory      %.1f GB; Java heap up to %.1f GB (weights and pictures lie off it)",
+        terminal.print(String.format(Locale.ROOT,
+                "memory      %.1f GB; Java heap up to %.1f GB (weights and pictures lie off it)",
                 r.memoryBytes / 1e9, r.heapLimitBytes / 1e9));
         terminal.print("amp         " + r.precisionAmp);
         for (Library l : r.libraries) {

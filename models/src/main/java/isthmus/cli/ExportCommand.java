@@ -9,7 +9,8 @@ import picocli.CommandLine.Option;
 
 /** Writes a model as ONNX. */
 @picocli.CommandLine.Command(name = "export", description = "Writes a model (safetensors) as ONNX, with labels, preprocessing and"
-        + " provenance in its metadata; with --check, proves on films that ONNX Runtime answers as training does.", footer = {"",
+        + " provenance in its metadata; with --check, proves on films that ONNX Runtime answers as training does.", footer = {
+                "",
                 "Example: isthmus export --model best.safetensors --out best.onnx --check films/val.csv"})
 final class ExportCommand extends Command {
     @Option(names = "--model", required = true, paramLabel = "FILE", description = "Weights from isthmus train or a federation.")
@@ -30,18 +31,22 @@ final class ExportCommand extends Command {
     @Override
     void run(Terminal terminal) throws Exception {
         InputFiles.require(model, "a model in safetensors");
-        for (Path table : check) InputFiles.require(table, "a CSV of films");
+        for (Path table : check)
+            InputFiles.require(table, "a CSV of films");
         Path file = out == null ? sibling() : out;
         Recipe recipe = OnnxFile.write(model, file);
         OnnxFile.Check checked = check.isEmpty() ? null : OnnxFile.check(model, file, check, threads);
-        terminal.result(new Report(file.toString(), OnnxExporter.OPSET, recipe.labels(), checked == null ? null : checked.images(),
+        terminal.result(new Report(file.toString(), OnnxExporter.OPSET, recipe.labels(),
+                checked == null ? null : checked.images(),
                 checked == null ? null : checked.maxAbsDiff()));
         terminal.print(file + ": ONNX opset " + OnnxExporter.OPSET + ", outputs " + String.join(", ", recipe.labels()));
         if (checked == null) return;
-        String figures = String.format(Locale.ROOT, "%d films, largest difference of a logit %.2g (limit %.0e)", checked.images(),
+        String figures = String.format(Locale.ROOT, "%d films, largest difference of a logit %.2g (limit %.0e)",
+                checked.images(),
                 checked.maxAbsDiff(), checked.tolerance());
         if (!checked.agrees())
-            throw new CliException(Exit.FAILED, file + ": ONNX Runtime and training disagree: " + figures + "; do not use this file");
+            throw new CliException(Exit.FAILED,
+                    file + ": ONNX Runtime and training disagree: " + figures + "; do not use this file");
         terminal.print("ONNX Runtime agrees with training: " + figures);
     }
 

@@ -25,9 +25,11 @@ final class Failures {
     static int code(Throwable e) {
         if (e instanceof CliException c) return c.code();
         for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-            if (cause instanceof RefusalException r) return LOCAL.contains(r.refusal().error()) ? Exit.BAD_DATA : Exit.REFUSED;
+            if (cause instanceof RefusalException r)
+                return LOCAL.contains(r.refusal().error()) ? Exit.BAD_DATA : Exit.REFUSED;
             if (cause instanceof SSLException || cause instanceof GeneralSecurityException) return Exit.REFUSED;
-            if (cause instanceof DataException || cause instanceof SafetensorsException || cause instanceof JacksonException
+            if (cause instanceof DataException || cause instanceof SafetensorsException
+                    || cause instanceof JacksonException
                     || cause instanceof NoSuchFileException)
                 return Exit.BAD_DATA;
         }
@@ -42,13 +44,15 @@ final class Failures {
             case FileAlreadyExistsException f -> f.getFile() + " is there already; name another, or remove it";
             case ConnectException f -> "the server does not answer (" + message(f)
                     + "); check that it runs, and host and port in the kit's connection.json";
-            case UnresolvedAddressException f -> "the server's host name is not known here; check connection.json in the kit";
+            case UnresolvedAddressException f ->
+                "the server's host name is not known here; check connection.json in the kit";
             case SSLException f -> "the secure connection was refused: " + message(f)
                     + "; check that this kit and the server's are of the same project and not expired";
             case OutOfMemoryError f -> "out of memory (" + message(f)
                     + "); allow more with ISTHMUS_JAVA_OPTS=-Xmx4g, or use smaller batches";
             case IOException f when f.getCause() != null && f.getMessage() != null
-                    && f.getMessage().equals(f.getCause().toString()) -> text(f.getCause());
+                    && f.getMessage().equals(f.getCause().toString()) ->
+                text(f.getCause());
             default -> message(e);
         };
     }

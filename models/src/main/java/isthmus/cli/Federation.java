@@ -41,17 +41,21 @@ final class Federation implements AutoCloseable {
     void begin() throws IOException, InterruptedException {
         Files.createDirectories(logs);
         Children.Child server = children.start("server", "256m", logs, List.of("server", "--json", "--kit",
-                Provisioner.server(kits).toString(), "--data", folder.resolve("server").toString(), "--bind", LOOPBACK, "--port", "0"));
+                Provisioner.server(kits).toString(), "--data", folder.resolve("server").toString(), "--bind", LOOPBACK,
+                "--port", "0"));
         int port = port(server);
         for (Hospital h : hospitals) {
-            sites.add(children.start(h.name(), "1g", logs, List.of("site", "--once", "--kit", Provisioner.site(kits, h.name()).toString(),
-                    "--data", h.train().toString(), "--val", h.validation().toString(), "--work",
-                    folder.resolve("sites").resolve(h.name()).toString(), "--server", LOOPBACK + ":" + port, "--threads",
-                    Integer.toString(threads))));
+            sites.add(children.start(h.name(), "1g", logs,
+                    List.of("site", "--once", "--kit", Provisioner.site(kits, h.name()).toString(),
+                            "--data", h.train().toString(), "--val", h.validation().toString(), "--work",
+                            folder.resolve("sites").resolve(h.name()).toString(), "--server", LOOPBACK + ":" + port,
+                            "--threads",
+                            Integer.toString(threads))));
         }
         admin = AdminClient.open(Provisioner.admin(kits, "admin"), LOOPBACK, port, Duration.ofSeconds(20));
         var pids = new StringBuilder("   server (process " + server.process().pid() + ", port " + port + ")");
-        for (Children.Child site : sites) pids.append(", ").append(site.name()).append(" (").append(site.process().pid()).append(')');
+        for (Children.Child site : sites)
+            pids.append(", ").append(site.name()).append(" (").append(site.process().pid()).append(')');
         terminal.print(pids.toString());
     }
 
@@ -63,7 +67,8 @@ final class Federation implements AutoCloseable {
             children.check();
             Thread.sleep(20);
         }
-        throw new CliException(Exit.FAILED, "the server was not ready after " + START_SECONDS + " s; see " + server.log());
+        throw new CliException(Exit.FAILED,
+                "the server was not ready after " + START_SECONDS + " s; see " + server.log());
     }
 
     Follower submit(JobFile job, Path start) throws IOException, InterruptedException {

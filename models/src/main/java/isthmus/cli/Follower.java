@@ -40,7 +40,8 @@ final class Follower {
     JobStatus follow(Check check) throws IOException, InterruptedException {
         while (true) {
             JobStatus now = admin.status(job, rounds.size());
-            for (RoundRecord round : now.history()) show(round);
+            for (RoundRecord round : now.history())
+                show(round);
             if (now.ended() && now.history().isEmpty()) {
                 terminal.passing("");
                 return now;
@@ -73,8 +74,10 @@ final class Follower {
 
     private List<String> row(RoundRecord round) {
         var cells = new ArrayList<>(List.of(round.round() + (round.best() ? " *" : ""), Scores.text(loss(round))));
-        for (String site : sites) cells.add(Scores.text(auroc(round, site)));
-        cells.addAll(List.of(Scores.text(round.keyMetric()), Meter.bytes(bytesUp(round)), String.format(Locale.ROOT, "%.1f", round.seconds())));
+        for (String site : sites)
+            cells.add(Scores.text(auroc(round, site)));
+        cells.addAll(List.of(Scores.text(round.keyMetric()), Meter.bytes(bytesUp(round)),
+                String.format(Locale.ROOT, "%.1f", round.seconds())));
         return cells;
     }
 
@@ -98,7 +101,9 @@ final class Follower {
     }
 
     /** Most weight bytes that one site sent. */
-    static long bytesUp(RoundRecord round) { return round.sites().stream().mapToLong(RoundRecord.Site::bytesUp).max().orElse(0); }
+    static long bytesUp(RoundRecord round) {
+        return round.sites().stream().mapToLong(RoundRecord.Site::bytesUp).max().orElse(0);
+    }
 
     private static String passing(JobStatus now) {
         String doing = now.sites().stream().map(Follower::site).collect(Collectors.joining("  "));

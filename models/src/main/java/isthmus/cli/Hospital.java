@@ -15,8 +15,10 @@ record Hospital(String name, Path train, Path validation) {
                             f.resolve("val.csv").toAbsolutePath()))
                     .toList();
             if (all.isEmpty())
-                throw new CliException(Exit.BAD_DATA, folder + ": no folder in it has a train.csv; give a folder a hospital");
-            for (Hospital h : all) InputFiles.require(h.validation, "a CSV of films to validate on");
+                throw new CliException(Exit.BAD_DATA,
+                        folder + ": no folder in it has a train.csv; give a folder a hospital");
+            for (Hospital h : all)
+                InputFiles.require(h.validation, "a CSV of films to validate on");
             return all;
         }
     }

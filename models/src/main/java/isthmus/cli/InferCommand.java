@@ -14,7 +14,8 @@ import picocli.CommandLine.Parameters;
 
 /** Reads images with an exported model. */
 @picocli.CommandLine.Command(name = "infer", description = "Prints the findings that an exported model has for images, with"
-        + " probabilities. For research only: no clinical claim.", footer = {"", "Example: isthmus infer best.onnx film1.jpg film2.png"})
+        + " probabilities. For research only: no clinical claim.", footer = {"",
+                "Example: isthmus infer best.onnx film1.jpg film2.png"})
 final class InferCommand extends Command {
     @Parameters(index = "0", paramLabel = "MODEL", description = "An ONNX file that isthmus export wrote.")
     private Path model;
@@ -37,7 +38,8 @@ final class InferCommand extends Command {
         List<Read> all = new ArrayList<>();
         try (ImagingAgent agent = ImagingAgent.open(model, threads)) {
             agent.notice().ifPresent(terminal::note);
-            for (Path image : images) all.add(read(terminal, agent, image));
+            for (Path image : images)
+                all.add(read(terminal, agent, image));
             terminal.result(new Report(model.toString(), agent.device(), agent.card().provenance(), all));
         }
         var table = new TextTable(List.of("image", "finding", "probability"), 8);
@@ -46,7 +48,8 @@ final class InferCommand extends Command {
                 table.add(List.of(one.image, f.label(), String.format(Locale.ROOT, "%.3f", f.probability())));
         if (all.stream().anyMatch(r -> r.error == null)) terminal.print(table.text().stripTrailing());
         long bad = all.stream().filter(r -> r.error != null).count();
-        if (bad > 0) throw new CliException(Exit.BAD_DATA, bad + " of " + all.size() + " images could not be read; see above");
+        if (bad > 0)
+            throw new CliException(Exit.BAD_DATA, bad + " of " + all.size() + " images could not be read; see above");
     }
 
     private static Read read(Terminal terminal, ImagingAgent agent, Path image) {

@@ -28,7 +28,8 @@ record JobFile(String text, Recipe recipe) {
         try {
             JsonNode recipe = JsonMapper.shared().readTree(text).get("recipe");
             if (recipe == null || !recipe.isObject())
-                throw new CliException(Exit.BAD_DATA, file + ": the job has no recipe; isthmus submit --example prints a whole job");
+                throw new CliException(Exit.BAD_DATA,
+                        file + ": the job has no recipe; isthmus submit --example prints a whole job");
             return new JobFile(text, RecipeOption.parse(recipe.toString(), file + ", recipe"));
         } catch (JacksonException e) {
             throw new CliException(Exit.BAD_DATA, file + ": no JSON: " + e.getOriginalMessage() + " at line "

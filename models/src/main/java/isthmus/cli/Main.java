@@ -9,10 +9,14 @@ import picocli.CommandLine.Spec;
 
 /** The command line: one small class a command. */
 @Command(name = "isthmus", mixinStandardHelpOptions = false, description = "Trains medical-imaging models across hospitals; only"
-        + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class, EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class, SubmitCommand.class, StatusCommand.class, ExportCommand.class, InferCommand.class, DoctorCommand.class}, footer = {"",
-                "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})
+        + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class,
+                EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class,
+                SubmitCommand.class, StatusCommand.class, ExportCommand.class, InferCommand.class,
+                DoctorCommand.class}, footer = {"",
+                        "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})
 public final class Main implements Runnable {
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+    @SuppressWarnings("UnusedVariable") // picocli acts on it
     private boolean help;
 
     @Spec
@@ -34,7 +38,8 @@ public final class Main implements Runnable {
         } catch (Error e) {
             // picocli hands on exceptions only; a missing library or too little memory deserves one line, too.
             if (List.of(args).contains("--trace")) e.printStackTrace();
-            else System.err.println("isthmus: " + Failures.text(e));
+            else
+                System.err.println("isthmus: " + Failures.text(e));
             return Failures.code(e);
         }
     }
@@ -52,10 +57,12 @@ public final class Main implements Runnable {
         });
         line.setExecutionExceptionHandler((e, at, parsed) -> {
             if (at.getCommand() instanceof isthmus.cli.Command c && c.trace()) e.printStackTrace(at.getErr());
-            else at.getErr().println(at.getCommandSpec().qualifiedName() + ": " + Failures.text(e));
+            else
+                at.getErr().println(at.getCommandSpec().qualifiedName() + ": " + Failures.text(e));
             return Failures.code(e);
         });
-        for (CommandLine each : line.getSubcommands().values()) describe(each);
+        for (CommandLine each : line.getSubcommands().values())
+            describe(each);
         describe(line);
         return line;
     }

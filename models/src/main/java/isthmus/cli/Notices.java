@@ -12,7 +12,9 @@ final class Notices {
     private Notices() {}
 
     /** To the log only. */
-    static void log(String whose, List<String> warnings) { warnings.forEach(w -> LOG.info("{}: {}", whose, w)); }
+    static void log(String whose, List<String> warnings) {
+        warnings.forEach(w -> LOG.info("{}: {}", whose, w));
+    }
 
     static void show(Terminal terminal, List<String> warnings) {
         warnings.forEach(LOG::info);

@@ -40,8 +40,9 @@ final class OnnxFile {
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer buffer = WeightBuffer.allocate(model.table(), arena);
             Map<String, String> metadata = Safetensors.load(weights, buffer);
-            OnnxExporter.write(onnx, model, buffer, new OnnxFacts(OnnxFacts.Decision.SIGMOID, recipe.labels(), recipe.preprocess().toJson(),
-                    provenance(metadata), "isthmus", Version.TEXT));
+            OnnxExporter.write(onnx, model, buffer,
+                    new OnnxFacts(OnnxFacts.Decision.SIGMOID, recipe.labels(), recipe.preprocess().toJson(),
+                            provenance(metadata), "isthmus", Version.TEXT));
         }
         return recipe;
     }
@@ -58,13 +59,17 @@ final class OnnxFile {
     static Check check(Path weights, Path onnx, List<Path> tables, int threads) throws IOException {
         Evaluation.Result ours = Evaluation.run(weights, tables, threads);
         Recipe recipe = ours.recipe();
-        LabelTable.Options options = LabelTable.Options.standard().withUncertain(recipe.uncertain()).withDropUnlabeled(true);
-        LabelTable table = LabelTable.concat(tables.stream().map(t -> LabelTable.read(t, recipe.labels(), options)).toList());
+        LabelTable.Options options = LabelTable.Options.standard().withUncertain(recipe.uncertain())
+                .withDropUnlabeled(true);
+        LabelTable table = LabelTable
+                .concat(tables.stream().map(t -> LabelTable.read(t, recipe.labels(), options)).toList());
         double tolerance = recipe.precision().equals("fp32") ? TOLERANCE : TOLERANCE_BF16;
-        try (ImageDataset data = ImageDataset.load(table, recipe.preprocess(), ImageDataset.Options.standard().withThreads(threads));
+        try (ImageDataset data = ImageDataset.load(table, recipe.preprocess(),
+                ImageDataset.Options.standard().withThreads(threads));
                 BatchLoader loader = new BatchLoader(data, BatchLoader.Options.evaluation(recipe.batch()));
                 ImagingAgent agent = ImagingAgent.open(onnx, threads, false)) {
-            return new Check(ours.images(), OnnxCheck.maxAbsDifference(agent, loader, ours.predictions().logits()), tolerance);
+            return new Check(ours.images(), OnnxCheck.maxAbsDifference(agent, loader, ours.predictions().logits()),
+                    tolerance);
         }
     }
 }

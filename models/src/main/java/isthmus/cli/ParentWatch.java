@@ -1,7 +1,5 @@
 package isthmus.cli;
 
-import java.util.Optional;
-
 /** Ends this process when the one that started it ends, however that happened; the demo's children are born with it. */
 final class ParentWatch {
     /** System property with the parent's process number. */
@@ -12,8 +10,10 @@ final class ParentWatch {
     static void start() {
         Long parent = Long.getLong(PROPERTY);
         if (parent == null) return;
-        Optional<ProcessHandle> handle = ProcessHandle.of(parent);
-        if (handle.isEmpty()) Runtime.getRuntime().halt(Exit.FAILED);
-        handle.get().onExit().thenRun(() -> Runtime.getRuntime().exit(Exit.FAILED));
+        Thread.ofPlatform().daemon().name("parent-watch").start(() -> {
+            // A parent that is gone already has no handle: then there is nothing to wait for.
+            ProcessHandle.of(parent).ifPresent(p -> p.onExit().join());
+            Runtime.getRuntime().exit(Exit.FAILED);
+        });
     }
 }

@@ -10,7 +10,8 @@ import picocli.CommandLine.Parameters;
 
 /** Makes a project's certificates and kits. */
 @picocli.CommandLine.Command(name = "provision", description = "Makes a certificate authority and one kit each for the server, every"
-        + " site and every administrator. Keys that are there are never overwritten: run it again to add a site.", footer = {"",
+        + " site and every administrator. Keys that are there are never overwritten: run it again to add a site.", footer = {
+                "",
                 "Example: isthmus provision kits --name lungs --host fl.example.org --sites north,south --admins anna",
                 "Then give each participant its own folder, and nothing else, over a channel that you trust."})
 final class ProvisionCommand extends Command {
@@ -45,17 +46,21 @@ final class ProvisionCommand extends Command {
         Project project = Files.exists(file) ? extended(Project.read(file)) : fresh();
         Provisioner.Result result = Provisioner.provision(project, folder);
         terminal.result(new Report(project.name(), folder.toString(), texts(result.made()), texts(result.kept())));
-        for (Path kit : result.made()) terminal.print("made  " + kit);
-        for (Path kit : result.kept()) terminal.print("kept  " + kit + " (untouched)");
+        for (Path kit : result.made())
+            terminal.print("made  " + kit);
+        for (Path kit : result.kept())
+            terminal.print("kept  " + kit + " (untouched)");
         terminal.print("The CA's key in " + folder.resolve("ca") + " makes new kits: keep it off the network.");
     }
 
     private Project fresh() {
         if (name == null)
             throw new CliException(Exit.USAGE, folder + " holds no project yet; name the new one with --name");
-        if (sites.isEmpty()) throw new CliException(Exit.USAGE, "a project needs sites; name them: --sites north,south");
+        if (sites.isEmpty())
+            throw new CliException(Exit.USAGE, "a project needs sites; name them: --sites north,south");
         try {
-            return new Project(name, hosts == null ? List.of("localhost") : hosts, port == null ? 8443 : port, sites, admins, days);
+            return new Project(name, hosts == null ? List.of("localhost") : hosts, port == null ? 8443 : port, sites,
+                    admins, days);
         } catch (IllegalArgumentException e) {
             throw new CliException(Exit.USAGE, e.getMessage(), e);
         }
@@ -63,10 +68,12 @@ final class ProvisionCommand extends Command {
 
     /** The project that is there with more participants; what its certificates already say cannot change. */
     private Project extended(Project before) {
-        if (name != null && !name.equals(before.name()) || hosts != null || port != null || days != null)
-            throw new CliException(Exit.USAGE, folder + " holds project " + before.name() + " already; to it, sites and administrators"
+        if ((name != null && !name.equals(before.name())) || hosts != null || port != null || days != null)
+            throw new CliException(Exit.USAGE, folder + " holds project " + before.name()
+                    + " already; to it, sites and administrators"
                     + " can be added with --sites and --admins; name, host, port and days are fixed in its certificates");
-        return new Project(before.name(), before.hosts(), before.port(), joined(before.sites(), sites), joined(before.admins(), admins),
+        return new Project(before.name(), before.hosts(), before.port(), joined(before.sites(), sites),
+                joined(before.admins(), admins),
                 before.validDays());
     }
 

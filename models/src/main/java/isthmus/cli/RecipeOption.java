@@ -21,7 +21,8 @@ final class RecipeOption {
         try {
             return Recipe.fromJson(json);
         } catch (IllegalArgumentException e) {
-            throw new CliException(Exit.BAD_DATA, where + ": " + e.getMessage() + "; isthmus train --print-recipe prints one that works", e);
+            throw new CliException(Exit.BAD_DATA,
+                    where + ": " + e.getMessage() + "; isthmus train --print-recipe prints one that works", e);
         }
     }
 }

@@ -23,8 +23,7 @@ final class ServerCommand extends Command {
     @Option(names = "--port", defaultValue = "-1", description = "TCP port; 0 takes a free one. Default: the kit's.")
     private int port;
 
-    @Option(names = "--max-model-bytes", defaultValue = "8589934592",
-            description = "Greatest model that a job may bring; also the bound of every update. Default: 8 GiB.")
+    @Option(names = "--max-model-bytes", defaultValue = "8589934592", description = "Greatest model that a job may bring; also the bound of every update. Default: 8 GiB.")
     private long maxModelBytes;
 
     /** Said once, as soon as sites can connect. */
@@ -36,7 +35,8 @@ final class ServerCommand extends Command {
         FederationServer server = FederationServer.start(new ServerConfig(kit, data, bind, port, maxModelBytes));
         Runtime.getRuntime().addShutdownHook(new Thread(server::close, "stop"));
         terminal.event(new Listening("listening", bind, server.port()));
-        terminal.print("listening on " + bind + " port " + server.port() + "; log: " + data.resolve("server.log") + "; Ctrl-C stops it");
+        terminal.print("listening on " + bind + " port " + server.port() + "; log: " + data.resolve("server.log")
+                + "; Ctrl-C stops it");
         new CountDownLatch(1).await();
     }
 }

@@ -18,7 +18,8 @@ import picocli.CommandLine.Option;
 
 /** Takes part in a federation with the films of one hospital. */
 @picocli.CommandLine.Command(name = "site", description = "Takes part in a federation: connects outwards to the server, trains on this"
-        + " site's own films when a job asks for it, sends weights and metrics, never films. Runs until Ctrl-C.", footer = {"",
+        + " site's own films when a job asks for it, sends weights and metrics, never films. Runs until Ctrl-C.", footer = {
+                "",
                 "Example: isthmus site --kit kits/sites/north --data films/train.csv --val films/val.csv"})
 final class SiteCommand extends Command {
     @Option(names = "--kit", required = true, paramLabel = "DIR", description = "This site's kit, from isthmus provision.")
@@ -44,7 +45,8 @@ final class SiteCommand extends Command {
 
     @Override
     void run(Terminal terminal) throws Exception {
-        for (Path table : new Path[] {data, validation}) InputFiles.require(table, "a CSV of films");
+        for (Path table : new Path[]{data, validation})
+            InputFiles.require(table, "a CSV of films");
         Path folder = work == null ? kit.resolve("work") : work;
         java.nio.file.Files.createDirectories(folder);
         Logs.toFile(folder.resolve("site.log"));
@@ -58,9 +60,11 @@ final class SiteCommand extends Command {
             if (once) {
                 JobOutcome outcome = client.runJob();
                 if (outcome != null && !outcome.state().equals("done"))
-                    throw new CliException(Exit.FAILED, "job " + outcome.job() + " was " + outcome.state() + " after round "
-                            + outcome.rounds());
-            } else client.run();
+                    throw new CliException(Exit.FAILED,
+                            "job " + outcome.job() + " was " + outcome.state() + " after round "
+                                    + outcome.rounds());
+            } else
+                client.run();
         }
     }
 
@@ -77,7 +81,8 @@ final class SiteCommand extends Command {
         private void say(String event, RoundTask task, SiteResult result, String text) {
             end();
             terminal.event(new Event(event, task == null ? null : task.job(), task == null ? null : task.round(),
-                    result == null ? null : result.samples(), result == null ? null : new TreeMap<>(result.metrics()), text));
+                    result == null ? null : result.samples(), result == null ? null : new TreeMap<>(result.metrics()),
+                    text));
             terminal.print(text);
         }
 
@@ -87,7 +92,9 @@ final class SiteCommand extends Command {
         }
 
         @Override
-        public void connected(String address) { say("connected", null, null, "connected to " + address + "; waiting for work"); }
+        public void connected(String address) {
+            say("connected", null, null, "connected to " + address + "; waiting for work");
+        }
 
         @Override
         public void retrying(String problem, Duration wait) {
@@ -97,7 +104,8 @@ final class SiteCommand extends Command {
         @Override
         public void started(RoundTask task, String what) {
             end();
-            if (terminal.live()) bar = terminal.bar("round " + task.round() + "/" + task.rounds() + " " + what, "steps", 0);
+            if (terminal.live())
+                bar = terminal.bar("round " + task.round() + "/" + task.rounds() + " " + what, "steps", 0);
         }
 
         @Override
@@ -107,18 +115,23 @@ final class SiteCommand extends Command {
 
         @Override
         public void uploaded(RoundTask task, SiteResult result, long bytes, Duration took) {
-            say("uploaded", task, result, String.format(Locale.ROOT, "round %d/%d: trained on %d films, %s; sent %s in %s", task.round(),
-                    task.rounds(), result.samples(), figures(result.metrics()), Meter.bytes(bytes), Meter.time(took)));
+            say("uploaded", task, result,
+                    String.format(Locale.ROOT, "round %d/%d: trained on %d films, %s; sent %s in %s", task.round(),
+                            task.rounds(), result.samples(), figures(result.metrics()), Meter.bytes(bytes),
+                            Meter.time(took)));
         }
 
         @Override
         public void validated(RoundTask task, SiteResult result) {
-            say("validated", task, result, String.format(Locale.ROOT, "round %d/%d: global model on %d films: %s", task.round(),
-                    task.rounds(), result.samples(), figures(result.metrics())));
+            say("validated", task, result,
+                    String.format(Locale.ROOT, "round %d/%d: global model on %d films: %s", task.round(),
+                            task.rounds(), result.samples(), figures(result.metrics())));
         }
 
         @Override
-        public void refused(RoundTask task, String why) { say("refused", task, null, "round " + task.round() + ": " + why); }
+        public void refused(RoundTask task, String why) {
+            say("refused", task, null, "round " + task.round() + ": " + why);
+        }
 
         @Override
         public void finished(String job, int rounds, String state) {

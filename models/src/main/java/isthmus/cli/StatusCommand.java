@@ -13,7 +13,8 @@ import picocli.CommandLine.Parameters;
 
 /** Shows jobs; watches, ends or fetches one. */
 @picocli.CommandLine.Command(name = "status", description = "Shows all jobs of a server, or one of them.", footer = {"",
-        "Example: isthmus status --kit kits/admins/admin", "         isthmus status --kit kits/admins/admin pneumonia-1 --follow",
+        "Example: isthmus status --kit kits/admins/admin",
+        "         isthmus status --kit kits/admins/admin pneumonia-1 --follow",
         "         isthmus status --kit kits/admins/admin pneumonia-1 --fetch best --to best.safetensors"})
 final class StatusCommand extends Command {
     @ArgGroup(exclusive = false, multiplicity = "1")
@@ -36,7 +37,8 @@ final class StatusCommand extends Command {
 
     @Override
     void run(Terminal terminal) throws Exception {
-        if (job == null && (follow || abort || fetch != null)) throw new CliException(Exit.USAGE, "name the job: isthmus status --kit DIR JOB");
+        if (job == null && (follow || abort || fetch != null))
+            throw new CliException(Exit.USAGE, "name the job: isthmus status --kit DIR JOB");
         if (fetch != null && !List.of("best", "last").contains(fetch))
             throw new CliException(Exit.USAGE, "--fetch " + fetch + ": a job has two models, best and last");
         try (AdminClient client = admin.open()) {
@@ -49,27 +51,33 @@ final class StatusCommand extends Command {
                 client.download(job, fetch, file);
                 terminal.print(file + " holds the " + fetch + " model of job " + job);
             } else if (follow) SubmitCommand.follow(terminal, client, job);
-            else one(terminal, client.status(job, 0));
+            else
+                one(terminal, client.status(job, 0));
         }
     }
 
     private static void list(Terminal terminal, JobList jobs) {
         terminal.result(jobs);
         var table = new TextTable(List.of("job", "state", "phase", "round"), 8);
-        for (JobList.Line line : jobs.jobs()) table.add(List.of(line.job(), line.state(), line.phase(), line.round() + "/" + line.rounds()));
+        for (JobList.Line line : jobs.jobs())
+            table.add(List.of(line.job(), line.state(), line.phase(), line.round() + "/" + line.rounds()));
         terminal.print(jobs.jobs().isEmpty() ? "no jobs yet" : table.text().stripTrailing());
     }
 
     private static void one(Terminal terminal, JobStatus s) {
         terminal.result(s);
-        terminal.print("job " + s.job() + " is " + s.state() + ", round " + s.round() + "/" + s.rounds() + ", " + s.phase()
-                + (s.waiting() == null || s.waiting().isBlank() ? "" : ": " + s.waiting())
-                + (s.reason() == null || s.reason().isBlank() ? "" : "; " + s.reason()));
-        if (s.bestRound() > 0) terminal.print("best round " + s.bestRound() + ", " + s.keyMetric() + " " + Scores.text(s.bestValue()));
+        terminal.print(
+                "job " + s.job() + " is " + s.state() + ", round " + s.round() + "/" + s.rounds() + ", " + s.phase()
+                        + (s.waiting() == null || s.waiting().isBlank() ? "" : ": " + s.waiting())
+                        + (s.reason() == null || s.reason().isBlank() ? "" : "; " + s.reason()));
+        if (s.bestRound() > 0)
+            terminal.print("best round " + s.bestRound() + ", " + s.keyMetric() + " " + Scores.text(s.bestValue()));
         var table = new TextTable(List.of("site", "state", "done", "idle s"), 8);
         for (JobStatus.Site site : s.sites())
-            table.add(List.of(site.site(), site.state(), site.done() + "/" + site.total(), String.format(Locale.ROOT, "%.0f", site.idleSeconds())));
+            table.add(List.of(site.site(), site.state(), site.done() + "/" + site.total(),
+                    String.format(Locale.ROOT, "%.0f", site.idleSeconds())));
         if (!s.sites().isEmpty()) terminal.print(table.text().stripTrailing());
-        s.sites().stream().filter(x -> x.state().equals("failed")).forEach(x -> terminal.print(x.site() + ": " + x.note()));
+        s.sites().stream().filter(x -> x.state().equals("failed"))
+                .forEach(x -> terminal.print(x.site() + ": " + x.note()));
     }
 }

@@ -12,8 +12,10 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Submits a job. */
-@picocli.CommandLine.Command(name = "submit", description = "Submits a job to the server and prints its identity.", footer = {"",
-        "Example: isthmus submit --example > job.json", "         isthmus submit --kit kits/admins/admin job.json --wait"})
+@picocli.CommandLine.Command(name = "submit", description = "Submits a job to the server and prints its identity.", footer = {
+        "",
+        "Example: isthmus submit --example > job.json",
+        "         isthmus submit --kit kits/admins/admin job.json --wait"})
 final class SubmitCommand extends Command {
     @ArgGroup(exclusive = false)
     private AdminOptions admin;
@@ -40,7 +42,8 @@ final class SubmitCommand extends Command {
             return;
         }
         if (admin == null || job == null)
-            throw new CliException(Exit.USAGE, "name the administrator's kit and the job: isthmus submit --kit DIR JOB");
+            throw new CliException(Exit.USAGE,
+                    "name the administrator's kit and the job: isthmus submit --kit DIR JOB");
         JobFile file = JobFile.read(job);
         if (weights != null) InputFiles.require(weights, "weights in safetensors");
         Path made = weights == null ? Files.createTempFile("isthmus-start", ".safetensors") : null;
@@ -69,7 +72,9 @@ final class SubmitCommand extends Command {
     static void follow(Terminal terminal, AdminClient client, String id) throws Exception {
         JobStatus end = new Follower(client, id, terminal).follow(() -> {});
         if (!end.state().equals("done"))
-            throw new CliException(Exit.FAILED, "job " + id + " is " + end.state() + " after round " + end.round() + ": " + end.reason());
-        terminal.print("job " + id + " is done; best round " + end.bestRound() + " with " + end.keyMetric() + " " + Scores.text(end.bestValue()));
+            throw new CliException(Exit.FAILED,
+                    "job " + id + " is " + end.state() + " after round " + end.round() + ": " + end.reason());
+        terminal.print("job " + id + " is done; best round " + end.bestRound() + " with " + end.keyMetric() + " "
+                + Scores.text(end.bestValue()));
     }
 }

@@ -65,5 +65,7 @@ final class Terminal {
     }
 
     /** A bar on standard error. */
-    ProgressBar bar(String title, String unit, long total) { return new ProgressBar(err, live, title, unit, total); }
+    ProgressBar bar(String title, String unit, long total) {
+        return new ProgressBar(err, live, title, unit, total);
+    }
 }

@@ -57,7 +57,8 @@ final class TrainCommand extends Command {
     record Epoch(int epoch, double loss, Double auroc, double seconds) {}
 
     /** What came out; {@code auroc} is that of the best model on all validation films. */
-    record Report(double seconds, int images, int valImages, long parameters, int bestEpoch, Map<String, Double> auroc, List<Site> sites,
+    record Report(double seconds, int images, int valImages, long parameters, int bestEpoch, Map<String, Double> auroc,
+            List<Site> sites,
             List<Epoch> epochs, String model) {}
 
     @Override
@@ -69,8 +70,10 @@ final class TrainCommand extends Command {
         }
         if (train.isEmpty() || validation.isEmpty())
             throw new CliException(Exit.USAGE, "name the films: --train CSV... and --val CSV...");
-        for (Path table : train) InputFiles.require(table, "a CSV of films");
-        for (Path table : validation) InputFiles.require(table, "a CSV of films");
+        for (Path table : train)
+            InputFiles.require(table, "a CSV of films");
+        for (Path table : validation)
+            InputFiles.require(table, "a CSV of films");
         if (start != null) InputFiles.require(start, "weights in safetensors");
         Path folder = RunFolder.make(out, "train");
         Logs.toFile(folder.resolve("train.log"));
@@ -88,7 +91,8 @@ final class TrainCommand extends Command {
 
     private Recipe recipe() throws IOException {
         Recipe recipe = RecipeOption.read(recipeFile);
-        if (epochs != null && epochs < 1) throw new CliException(Exit.USAGE, "--epochs is " + epochs + "; it is 1 or more");
+        if (epochs != null && epochs < 1)
+            throw new CliException(Exit.USAGE, "--epochs is " + epochs + "; it is 1 or more");
         if (epochs != null) recipe = recipe.withEpochs(epochs, recipe.localEpochs());
         return seed == null ? recipe : recipe.withSeed(seed);
     }
@@ -103,7 +107,8 @@ final class TrainCommand extends Command {
         int images = sites.stream().mapToInt(Site::images).sum();
         return new Report(result.seconds(), result.films(), images, result.parameters(), result.best(),
                 Scores.auroc(recipe, best.validation()), sites,
-                result.epochs().stream().map(e -> new Epoch(e.number(), e.loss(), e.validation().get("auroc"), e.seconds())).toList(),
+                result.epochs().stream()
+                        .map(e -> new Epoch(e.number(), e.loss(), e.validation().get("auroc"), e.seconds())).toList(),
                 result.bestModel().toString());
     }
 
@@ -117,9 +122,11 @@ final class TrainCommand extends Command {
         var heads = new ArrayList<>(List.of("best model", "films"));
         report.auroc.keySet().forEach(l -> heads.add(l.equals("mean") ? "mean AUROC" : l));
         var table = new TextTable(heads, 6);
-        for (Site site : report.sites) table.add(row(site.name, site.images, site.auroc));
+        for (Site site : report.sites)
+            table.add(row(site.name, site.images, site.auroc));
         table.add(row("all", report.valImages, report.auroc));
-        terminal.print(table.text() + String.format(Locale.ROOT, "epoch %d of %d, %d films, %,d parameters, %.1f s; files: %s",
+        terminal.print(table.text() + String.format(Locale.ROOT,
+                "epoch %d of %d, %d films, %,d parameters, %.1f s; files: %s",
                 report.bestEpoch, report.epochs.size(), report.images, report.parameters, report.seconds, folder));
     }
 
@@ -144,7 +151,8 @@ final class TrainCommand extends Command {
         @Override
         public void ready(int training, int validation, long parameters, List<String> warnings) {
             Notices.show(terminal, warnings);
-            terminal.note(String.format(Locale.ROOT, "%d films to train on, %d to validate on, %,d parameters", training, validation,
+            terminal.note(String.format(Locale.ROOT, "%d films to train on, %d to validate on, %,d parameters",
+                    training, validation,
                     parameters));
             bar = terminal.bar("training", "steps", 0);
         }
@@ -152,13 +160,16 @@ final class TrainCommand extends Command {
         @Override
         public void step(int step, int steps, long samples, double loss) {
             bar.update((long) done * steps + step, (long) epochs * steps,
-                    terminal.live() ? String.format(Locale.ROOT, "epoch %d/%d, loss %.3f", done + 1, epochs, loss) : "");
+                    terminal.live()
+                            ? String.format(Locale.ROOT, "epoch %d/%d, loss %.3f", done + 1, epochs, loss)
+                            : "");
         }
 
         @Override
         public void epoch(PooledTraining.Epoch epoch, int of) {
             done = epoch.number();
-            bar.say(String.format(Locale.ROOT, "epoch %2d/%d  loss %.4f  AUROC %s  %.1f s", epoch.number(), of, epoch.loss(),
+            bar.say(String.format(Locale.ROOT, "epoch %2d/%d  loss %.4f  AUROC %s  %.1f s", epoch.number(), of,
+                    epoch.loss(),
                     Scores.text(epoch.validation().get("auroc")), epoch.seconds()));
         }
 

@@ -31,7 +31,8 @@ public final class CurvesChart {
     /** One pair of axes with its curves. */
     public record Panel(String title, String xLabel, List<Curve> curves) {}
 
-    private static final Color[] COLORS = {new Color(0x0072B2), new Color(0xD55E00), new Color(0x009E73), new Color(0xCC79A7),
+    private static final Color[] COLORS = {new Color(0x0072B2), new Color(0xD55E00), new Color(0x009E73),
+            new Color(0xCC79A7),
             new Color(0x56B4E9), new Color(0xE69F00), new Color(0x444444)};
     private static final Color INK = new Color(0x333333);
     private static final Color GRID = new Color(0xDDDDDD);
@@ -57,7 +58,8 @@ public final class CurvesChart {
         g.fillRect(0, 0, image.getWidth(), image.getHeight());
         g.setColor(INK);
         StrokeFont.draw(g, title, 20, 16, 12);
-        for (int i = 0; i < panels.size(); i++) new Axes(g, i * WIDTH, panels.get(i)).draw();
+        for (int i = 0; i < panels.size(); i++)
+            new Axes(g, i * WIDTH, panels.get(i)).draw();
         g.dispose();
         if (!ImageIO.write(image, "png", file.toFile())) throw new IOException(file + ": this Java writes no PNG");
     }
@@ -77,7 +79,8 @@ public final class CurvesChart {
             this.left = origin + LEFT;
             this.panel = panel;
             this.count = Math.max(2, panel.curves.stream().mapToInt(c -> c.values.size()).max().orElse(2));
-            double[] known = panel.curves.stream().flatMap(c -> c.values.stream()).mapToDouble(v -> v).filter(Double::isFinite)
+            double[] known = panel.curves.stream().flatMap(c -> c.values.stream()).mapToDouble(v -> v)
+                    .filter(Double::isFinite)
                     .toArray();
             double least = java.util.Arrays.stream(known).min().orElse(0);
             double most = java.util.Arrays.stream(known).max().orElse(1);
@@ -90,7 +93,8 @@ public final class CurvesChart {
             g.setColor(INK);
             StrokeFont.draw(g, panel.title, left, TOP - 24, TEXT);
             grid();
-            for (Curve curve : panel.curves) curve(curve);
+            for (Curve curve : panel.curves)
+                curve(curve);
             legend();
         }
 
@@ -98,7 +102,8 @@ public final class CurvesChart {
         private static double step(double range) {
             double rough = range / 5;
             double power = Math.pow(10, Math.floor(Math.log10(rough)));
-            for (double factor : new double[] {1, 2, 5}) if (rough <= factor * power) return factor * power;
+            for (double factor : new double[]{1, 2, 5})
+                if (rough <= factor * power) return factor * power;
             return 10 * power;
         }
 
@@ -136,7 +141,8 @@ public final class CurvesChart {
                 double px = x(i + 1.0);
                 double py = y(value);
                 if (down) path.lineTo(px, py);
-                else path.moveTo(px, py);
+                else
+                    path.moveTo(px, py);
                 down = true;
                 dots.add(new Ellipse2D.Double(px - 2.5, py - 2.5, 5, 5));
             }
@@ -162,7 +168,7 @@ public final class CurvesChart {
 
         private static BasicStroke stroke(Curve curve) {
             return curve.dashed
-                    ? new BasicStroke(1.6f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 1, new float[] {6, 5}, 0)
+                    ? new BasicStroke(1.6f, BasicStroke.CAP_BUTT, BasicStroke.JOIN_ROUND, 1, new float[]{6, 5}, 0)
                     : new BasicStroke(2f, BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND);
         }
 

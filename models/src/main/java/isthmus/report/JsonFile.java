@@ -21,7 +21,9 @@ public final class JsonFile {
     }
 
     /** One line of JSON, for streams of events. */
-    public static String line(Object value) { return MAPPER.writeValueAsString(value); }
+    public static String line(Object value) {
+        return MAPPER.writeValueAsString(value);
+    }
 
     /** Writes a file in one step, and its missing folders. */
     public static void write(Path file, Object value) throws IOException {

@@ -10,7 +10,8 @@ public final class Meter {
     private Meter() {}
 
     /** Bytes in powers of 1000, three figures: {@code 676 kB}. */
-    public static String bytes(double bytes) {
+    public static String bytes(long count) {
+        double bytes = count;
         int unit = 0;
         while (bytes >= 999.5 && unit + 1 < BYTES.length) {
             bytes /= 1000;
@@ -21,7 +22,8 @@ public final class Meter {
 
     /** A positive number with about three figures. */
     public static String figures(double value) {
-        return String.format(Locale.ROOT, value >= 100 || value == Math.rint(value) ? "%.0f" : value >= 10 ? "%.1f" : "%.2f", value);
+        return String.format(Locale.ROOT,
+                value >= 100 || value == Math.rint(value) ? "%.0f" : value >= 10 ? "%.1f" : "%.2f", value);
     }
 
     /** {@code 4.2 s}, {@code 3:07} or {@code 1:03:07}. */

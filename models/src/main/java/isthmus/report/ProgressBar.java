@@ -58,7 +58,8 @@ public final class ProgressBar implements AutoCloseable {
         if (closed || now - drawn < (live ? REDRAW : PLAIN)) return;
         drawn = now;
         if (live) out.print("\r\u001b[K" + line(now));
-        else out.println(line(now));
+        else
+            out.println(line(now));
         out.flush();
     }
 
@@ -96,8 +97,11 @@ public final class ProgressBar implements AutoCloseable {
         if (total > 0) text.append('/').append(total);
         text.append(' ').append(unit);
         if (rate > 0) text.append(String.format(Locale.ROOT, ", %s/s", Meter.figures(rate)));
-        if (closed || rate == 0 || total <= 0) text.append(", ").append(Meter.time(Duration.ofMillis((long) (seconds * 1000))));
-        else text.append(", ").append(Meter.time(Duration.ofMillis((long) ((total - done) / rate * 1000)))).append(" left");
+        if (closed || rate == 0 || total <= 0)
+            text.append(", ").append(Meter.time(Duration.ofMillis((long) (seconds * 1000))));
+        else
+            text.append(", ").append(Meter.time(Duration.ofMillis((long) ((total - done) / rate * 1000))))
+                    .append(" left");
         if (!note.isEmpty()) text.append(", ").append(note);
         return text.toString();
     }

@@ -102,33 +102,33 @@ final class StrokeFont {
     /** Width of a text whose capitals are {@code height} high. */
     static double width(String text, double height) {
         double units = 0;
-        for (char c : text.toCharArray()) units += advance(c);
+        for (int i = 0; i < text.length(); i++)
+            units += advance(text.charAt(i));
         return Math.max(0, units - GAP) * height / 6;
     }
 
     /** Draws a text with its capitals' upper left corner at x, y; a letter that is not in the table is a blank. */
     static void draw(Graphics2D g, String text, double x, double y, double height) {
         double scale = height / 6;
+        double at = x;
         g.setStroke(new BasicStroke((float) (height / 7), BasicStroke.CAP_ROUND, BasicStroke.JOIN_ROUND));
-        for (char c : text.toCharArray()) {
-            String glyph = GLYPHS.get(c);
-            if (glyph != null) g.draw(path(glyph, x, y, scale));
-            x += advance(c) * scale;
+        for (int i = 0; i < text.length(); i++) {
+            String glyph = GLYPHS.get(text.charAt(i));
+            if (glyph != null) g.draw(path(glyph, at, y, scale));
+            at += advance(text.charAt(i)) * scale;
         }
     }
 
+    /** Each point takes three characters: x, y, and a blank or the comma that ends a polyline. */
     private static Path2D path(String glyph, double x, double y, double scale) {
         var path = new Path2D.Double();
         int least = edge(glyph, true);
-        for (String line : glyph.split(",")) {
-            boolean first = true;
-            for (String point : line.split(" ")) {
-                double px = x + (point.charAt(0) - '0' - least) * scale;
-                double py = y + (point.charAt(1) - '0') * scale;
-                if (first) path.moveTo(px, py);
-                else path.lineTo(px + scale / 100, py); // a dot has a length too, or nothing is drawn
-                first = false;
-            }
+        for (int i = 0; i < glyph.length(); i += 3) {
+            double px = x + (glyph.charAt(i) - '0' - least) * scale;
+            double py = y + (glyph.charAt(i + 1) - '0') * scale;
+            if (i == 0 || glyph.charAt(i - 1) == ',') path.moveTo(px, py);
+            else
+                path.lineTo(px + scale / 100, py); // a dot has a length too, or nothing is drawn
         }
         return path;
     }
@@ -139,8 +139,12 @@ final class StrokeFont {
     }
 
     private static int edge(String glyph, boolean left) {
-        var xs = java.util.Arrays.stream(glyph.split("[ ,]")).mapToInt(p -> p.charAt(0) - '0');
-        return left ? xs.min().orElse(0) : xs.max().orElse(0);
+        int edge = glyph.charAt(0) - '0';
+        for (int i = 3; i < glyph.length(); i += 3) {
+            int x = glyph.charAt(i) - '0';
+            edge = left ? Math.min(edge, x) : Math.max(edge, x);
+        }
+        return edge;
     }
 
     private static Map<Character, String> glyphs() {

@@ -20,7 +20,8 @@ public final class TextTable {
         if (cells.size() != widths.length)
             throw new IllegalArgumentException(cells.size() + " cells for " + widths.length + " columns");
         rows.add(List.copyOf(cells));
-        for (int i = 0; i < widths.length; i++) widths[i] = Math.max(widths[i], cells.get(i).length());
+        for (int i = 0; i < widths.length; i++)
+            widths[i] = Math.max(widths[i], cells.get(i).length());
         return this;
     }
 
@@ -40,7 +41,8 @@ public final class TextTable {
     /** Headings, a rule and all kept rows, each with a line's end. */
     public String text() {
         var text = new StringBuilder(header()).append('\n').append("-".repeat(header().length())).append('\n');
-        for (List<String> row : rows) text.append(line(row)).append('\n');
+        for (List<String> row : rows)
+            text.append(line(row)).append('\n');
         return text.toString();
     }
 }

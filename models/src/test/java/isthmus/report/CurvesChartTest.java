@@ -49,21 +49,24 @@ class CurvesChartTest {
     private BufferedImage drawn(List<Double> values, String title) throws Exception {
         Path file = folder.resolve("curves.png");
         CurvesChart.write(file, title,
-                List.of(new CurvesChart.Panel("panel", "round", List.of(new CurvesChart.Curve("site_a", 0, false, values)))));
+                List.of(new CurvesChart.Panel("panel", "round",
+                        List.of(new CurvesChart.Curve("site_a", 0, false, values)))));
         return ImageIO.read(file.toFile());
     }
 
     private static int blue(BufferedImage image) {
         int count = 0;
         for (int y = 0; y < image.getHeight(); y++)
-            for (int x = 0; x < image.getWidth(); x++) if ((image.getRGB(x, y) & 0xFFFFFF) == BLUE) count++;
+            for (int x = 0; x < image.getWidth(); x++)
+                if ((image.getRGB(x, y) & 0xFFFFFF) == BLUE) count++;
         return count;
     }
 
     private static int ink(BufferedImage image) {
         int count = 0;
         for (int y = 0; y < 40; y++)
-            for (int x = 0; x < image.getWidth(); x++) if ((image.getRGB(x, y) & 0xFF) < 200) count++;
+            for (int x = 0; x < image.getWidth(); x++)
+                if ((image.getRGB(x, y) & 0xFF) < 200) count++;
         return count;
     }
 
@@ -73,7 +76,7 @@ class CurvesChartTest {
         for (int x = 0; x < image.getWidth(); x++)
             for (int y = 60; y < 400; y++) {
                 if ((image.getRGB(x, y) & 0xFFFFFF) != BLUE) continue;
-                if (found == null) found = new int[] {x, y, x, y};
+                if (found == null) found = new int[]{x, y, x, y};
                 found[2] = x;
                 found[3] = y;
             }

@@ -15,7 +15,8 @@ class ProgressBarTest {
     private final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
 
     private ProgressBar bar(boolean live) {
-        return new ProgressBar(new PrintStream(bytes, true, StandardCharsets.UTF_8), live, "reading", "images", 100, now::get);
+        return new ProgressBar(new PrintStream(bytes, true, StandardCharsets.UTF_8), live, "reading", "images", 100,
+                now::get);
     }
 
     private String text() { return bytes.toString(StandardCharsets.UTF_8); }
@@ -51,7 +52,7 @@ class ProgressBarTest {
     void amountsReadAsPeopleSayThem() {
         assertEquals("676 kB", Meter.bytes(676_000));
         assertEquals("999 B", Meter.bytes(999));
-        assertEquals("1.00 kB", Meter.bytes(999.7));
+        assertEquals("1.00 MB", Meter.bytes(999_700));
         assertEquals("1.23 MB", Meter.bytes(1_230_000));
         assertEquals("3:07", Meter.time(java.time.Duration.ofSeconds(187)));
         assertEquals("1:03:07", Meter.time(java.time.Duration.ofSeconds(3787)));

@@ -1,0 +1,151 @@
+package isthmus.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import isthmus.task.Recipe;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** What people and machines meet: help, exit codes, one-line errors. */
+class CommandLineTest {
+    @TempDir
+    Path folder;
+
+    private record Said(int code, String out, String err) {}
+
+    private static Said run(String... args) {
+        var out = new StringWriter();
+        var err = new StringWriter();
+        CommandLine line = Main.commandLine().setOut(new PrintWriter(out, true)).setErr(new PrintWriter(err, true));
+        return new Said(line.execute(args), out.toString(), err.toString());
+    }
+
+    @Test
+    void allCommandsAreThereAndExplainThemselvesWithAnExample() {
+        Map<String, CommandLine> all = Main.commandLine().getSubcommands();
+        assertEquals(
+                Set.of("demo", "train", "evaluate", "provision", "server", "site", "submit", "status", "export",
+                        "infer", "doctor"),
+                all.keySet());
+        for (String name : all.keySet()) {
+            Said said = run(name, "--help");
+            assertEquals(Exit.OK, said.code, name);
+            assertTrue(said.out.contains("Example: isthmus " + name), said.out);
+            assertTrue(said.out.contains("Exit codes:") && said.out.contains("130"), said.out);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {"|2|say what to do", "dmo|2|isthmus demo", "evaluate --model x|2|--data",
+            "evaluate --model no.safetensors --data no.csv|3|no.safetensors: there is no such file",
+            "train|2|--train CSV",
+            "demo --rounds 0|2|--rounds is 0", "provision %s/kits|2|--name",
+            "site --kit %s --data no.csv --val no.csv|3|no.csv",
+            "server --kit %s/nothing --data %s/data|1|connection.json is missing", "infer no.onnx film.jpg|3|no.onnx",
+            "submit --kit %s no.json|3|no.json", "submit job.json|2|--kit",
+            "status --kit %s x --fetch newest|2|best and last",
+            "demo --data %s|3|train.csv"})
+    void errorsAreOneMessageAndACode(String command, int code, String words) {
+        String text = command == null ? "" : command.replace("%s", folder.toString());
+        Said said = run(text.isEmpty() ? new String[0] : text.split(" "));
+        assertEquals(code, said.code, said.err);
+        assertTrue(said.err.contains(words), said.err);
+        assertTrue(!said.err.contains("\tat "), "no stack trace without --trace: " + said.err);
+    }
+
+    @Test
+    void traceShowsWhereItHappened() {
+        Said said = run("evaluate", "--model", "no.safetensors", "--data", "no.csv", "--trace");
+        assertEquals(Exit.BAD_DATA, said.code);
+        assertTrue(said.err.contains("\tat isthmus.cli."), said.err);
+    }
+
+    @Test
+    void provisioningAddsSitesAndOverwritesNothing() throws Exception {
+        String kits = folder.resolve("kits").toString();
+        assertEquals(Exit.OK,
+                run("provision", kits, "--name", "lungs", "--sites", "north", "--host", "localhost", "--json").code);
+        byte[] key = Files.readAllBytes(folder.resolve("kits/sites/north/key.pem"));
+        assertEquals(Exit.OK, run("provision", kits, "--sites", "south", "--json").code);
+        assertTrue(Files.exists(folder.resolve("kits/sites/south/key.pem")));
+        org.junit.jupiter.api.Assertions.assertArrayEquals(key,
+                Files.readAllBytes(folder.resolve("kits/sites/north/key.pem")));
+        Said moved = run("provision", kits, "--port", "9");
+        assertEquals(Exit.USAGE, moved.code, moved.err);
+    }
+
+    @Test
+    void aJobThatIsNoJobIsBadInput() throws Exception {
+        Path job = folder.resolve("job.json");
+        for (String text : new String[]{"{", "[]", "{\"rounds\": 3}", "{\"recipe\": {\"model\": \"x\"}}", ""}) {
+            Files.writeString(job, text);
+            Said said = run("submit", "--kit", folder.toString(), job.toString());
+            assertEquals(Exit.BAD_DATA, said.code, text + ": " + said.err);
+            assertTrue(said.err.contains("job.json"), said.err);
+        }
+    }
+
+    @Test
+    void theExampleJobCarriesTheShippedRecipe() throws Exception {
+        Path file = folder.resolve("job.json");
+        Files.writeString(file, JobFile.of("lungs", 5, 3, Recipe.pneumonia()).text());
+        JobFile read = JobFile.read(file);
+        assertEquals(Recipe.pneumonia(), read.recipe());
+        JsonNode job = JsonMapper.shared().readTree(read.text());
+        assertEquals(5, job.get("rounds").asInt());
+        assertEquals("auroc", job.get("key_metric").asString());
+    }
+
+    @Test
+    void aRunTakesAFolderOfItsOwn() throws Exception {
+        Files.createDirectories(folder.resolve("used"));
+        Files.writeString(folder.resolve("used/model"), "precious");
+        Said said = run("demo", "--dir", folder.resolve("used").toString(), "--data", sample().toString());
+        assertEquals(Exit.USAGE, said.code, said.err);
+        assertEquals("precious", Files.readString(folder.resolve("used/model")));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"fl.example.org:8443,fl.example.org,8443", "[::1]:1,::1,1", "127.0.0.1:65535,127.0.0.1,65535"})
+    void addressesAsPeopleWriteThem(String text, String host, int port) {
+        assertEquals(new Address(host, port), Address.parse(text));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"fl.example.org", ":1", "x:", "x:0", "x:65536", "x:-1", "x:1e3"})
+    void noAddresses(String text) {
+        assertEquals(Exit.USAGE,
+                org.junit.jupiter.api.Assertions.assertThrows(CliException.class, () -> Address.parse(text)).code());
+    }
+
+    @Test
+    void jsonKeepsStandardOutputClean() {
+        var out = new ByteArrayOutputStream();
+        var err = new ByteArrayOutputStream();
+        var terminal = new Terminal(new java.io.PrintStream(out), new java.io.PrintStream(err), false, true);
+        terminal.print("for people");
+        terminal.note("a warning");
+        terminal.result(Map.of("seconds", 1));
+        assertEquals(1, JsonMapper.shared().readTree(out.toString(java.nio.charset.StandardCharsets.UTF_8))
+                .get("seconds").asInt());
+        assertTrue(err.toString(java.nio.charset.StandardCharsets.UTF_8).startsWith("a warning"));
+    }
+
+    static Path sample() {
+        Path here = Path.of("src/main/sample/cxr");
+        return Files.isDirectory(here) ? here : Path.of("models").resolve(here);
+    }
+}
