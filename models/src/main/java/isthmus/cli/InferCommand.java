@@ -49,7 +49,7 @@ final class InferCommand extends Command {
         if (all.stream().anyMatch(r -> r.error == null)) terminal.print(table.text().stripTrailing());
         long bad = all.stream().filter(r -> r.error != null).count();
         if (bad > 0)
-            throw new CliException(Exit.BAD_DATA, bad + " of " + all.size() + " images could not be read; see above");
+            throw new CliException(Exit.BAD_DATA, bad + " of " + all.size() + " images cannot be read; see above");
     }
 
     private static Read read(Terminal terminal, ImagingAgent agent, Path image) {

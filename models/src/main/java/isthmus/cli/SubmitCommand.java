@@ -4,9 +4,10 @@ import isthmus.admin.AdminClient;
 import isthmus.report.ProgressBar;
 import isthmus.task.Recipe;
 import isthmus.wire.JobStatus;
+import isthmus.wire.Refusal;
+import isthmus.wire.RefusalException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.concurrent.atomic.AtomicLong;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -58,14 +59,17 @@ final class SubmitCommand extends Command {
         }
     }
 
-    private static String send(Terminal terminal, AdminClient client, JobFile file, Path start) throws Exception {
-        if (!terminal.live()) return client.submit(file.text(), start, (now, all) -> {});
-        var last = new AtomicLong();
-        try (ProgressBar bar = terminal.bar("sending the initial weights", "bytes", Files.size(start))) {
+    private String send(Terminal terminal, AdminClient client, JobFile file, Path start) throws Exception {
+        try (ProgressBar bar = terminal.live() ? terminal.bar("sending the initial weights", "bytes", Files.size(start)) : null) {
             return client.submit(file.text(), start, (now, all) -> {
-                if (now > last.get()) last.set(now);
-                bar.update(now, all, "");
+                if (bar != null) bar.update(now, all, "");
             });
+        } catch (RefusalException e) {
+            // The client reads the job strictly before it sends anything; it does not know the file's name.
+            if (Failures.code(e) != Exit.BAD_DATA) throw e;
+            Refusal r = e.refusal();
+            throw new CliException(Exit.BAD_DATA, r.where().replaceFirst("^job", java.util.regex.Matcher.quoteReplacement(job.toString())) + ": "
+                    + r.what() + " (" + r.cure() + ")", e);
         }
     }
 
