@@ -60,7 +60,9 @@ final class SubmitCommand extends Command {
     }
 
     private String send(Terminal terminal, AdminClient client, JobFile file, Path start) throws Exception {
-        try (ProgressBar bar = terminal.live() ? terminal.bar("sending the initial weights", "bytes", Files.size(start)) : null) {
+        try (ProgressBar bar = terminal.live()
+                ? terminal.bar("sending the initial weights", "bytes", Files.size(start))
+                : null) {
             return client.submit(file.text(), start, (now, all) -> {
                 if (bar != null) bar.update(now, all, "");
             });
@@ -68,8 +70,10 @@ final class SubmitCommand extends Command {
             // The client reads the job strictly before it sends anything; it does not know the file's name.
             if (Failures.code(e) != Exit.BAD_DATA) throw e;
             Refusal r = e.refusal();
-            throw new CliException(Exit.BAD_DATA, r.where().replaceFirst("^job", java.util.regex.Matcher.quoteReplacement(job.toString())) + ": "
-                    + r.what() + " (" + r.cure() + ")", e);
+            throw new CliException(Exit.BAD_DATA,
+                    r.where().replaceFirst("^job", java.util.regex.Matcher.quoteReplacement(job.toString())) + ": "
+                            + r.what() + " (" + r.cure() + ")",
+                    e);
         }
     }
 

@@ -100,9 +100,11 @@ class CommandLineTest {
 
     @Test
     void anUnknownKeyOfAJobIsNamedWithFileAndLine() throws Exception {
-        assertEquals(Exit.OK, run("provision", folder.resolve("kits").toString(), "--name", "lungs", "--sites", "a", "--json").code);
+        assertEquals(Exit.OK,
+                run("provision", folder.resolve("kits").toString(), "--name", "lungs", "--sites", "a", "--json").code);
         Path job = folder.resolve("job.json");
-        Files.writeString(job, JobFile.of("lungs", 5, 3, Recipe.pneumonia()).text().replace("\"rounds\"", "\"roundz\""));
+        Files.writeString(job,
+                JobFile.of("lungs", 5, 3, Recipe.pneumonia()).text().replace("\"rounds\"", "\"roundz\""));
         Said said = run("submit", "--kit", folder.resolve("kits/admins/admin").toString(), job.toString());
         assertEquals(Exit.BAD_DATA, said.code, said.err);
         assertTrue(said.err.contains("job.json, line 3") && said.err.contains("rounds"), said.err);
