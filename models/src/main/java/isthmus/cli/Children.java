@@ -62,7 +62,7 @@ final class Children implements AutoCloseable {
             if (child.process.isAlive() || child.process.exitValue() == Exit.OK) continue;
             int code = child.process.exitValue();
             if (stopping || code == Exit.INTERRUPTED) throw new CliException(Exit.INTERRUPTED, "interrupted");
-            throw new CliException(Exit.FAILED,
+            throw new CliException(code == Exit.BAD_DATA || code == Exit.REFUSED ? code : Exit.FAILED,
                     "process " + child.name + " ended with code " + code + "; its last words, from " + child.log
                             + ":\n" + tail(child.log));
         }

@@ -74,7 +74,9 @@ final class Demo {
     }
 
     /** Sites work side by side, each on its share of the cores: few threads each waste least at their meeting points. */
-    private int threadsPerSite() { return Math.max(1, threads / hospitals.size()); }
+    private int threadsPerSite() {
+        return Math.max(1, threads / hospitals.size());
+    }
 
     private void say(String line) { terminal.print(line); }
 

@@ -38,6 +38,8 @@ final class Failures {
 
     /** What was wrong, where, and the cure: our own texts as they are, the JDK's with what they leave out. */
     static String text(Throwable e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause())
+            if (cause instanceof DiscreetTrainer.FilmsException films) return text(films.getCause());
         return switch (e) {
             case NoSuchFileException f -> f.getFile() + ": there is no such file or folder; check the path";
             case AccessDeniedException f -> f.getFile() + ": this user may not open it; check owner and permissions";

@@ -56,7 +56,8 @@ final class SiteCommand extends Command {
             config = config.at(address.host(), address.port());
         }
         try (XraySite site = new XraySite(data, validation, threads);
-                FederationClient client = new FederationClient(config, site, new Story(terminal))) {
+                FederationClient client = new FederationClient(config, new DiscreetTrainer(site),
+                        new Story(terminal))) {
             if (once) {
                 JobOutcome outcome = client.runJob();
                 if (outcome != null && !outcome.state().equals("done"))
