@@ -91,7 +91,7 @@ public final class NativeLibrary {
         if (threads != null) Libc.set("OMP_NUM_THREADS", Integer.toString(Math.max(1, threads)));
         // Waiting threads spin some tens of microseconds, the gap between two kernels, and then sleep: by default
         // they spin for milliseconds, which starves other processes on the same cores.
-        if (System.getenv("OMP_WAIT_POLICY") == null) Libc.setDefault("GOMP_SPINCOUNT", "20000");
+        if (System.getenv("OMP_WAIT_POLICY") == null) Libc.setDefault("GOMP_SPINCOUNT", "1000");
     }
 
     // Each holder opens its library on first use, once, and never fails to initialise.

@@ -11,7 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** Measures a model on films, as often as wanted. */
+/** Measures a model on films, as often as wanted; always in float32, as the exported model will run. */
 final class Measure implements AutoCloseable {
     private final Films films;
     private final Recipe recipe;
@@ -23,7 +23,7 @@ final class Measure implements AutoCloseable {
     Measure(Recipe recipe, Model model, WeightBuffer weights, Films films, Backend backend) {
         this.films = films;
         this.recipe = recipe;
-        this.evaluator = new Evaluator(model, weights, recipe.batch(), Precision.parse(recipe.precision()), backend);
+        this.evaluator = new Evaluator(model, weights, recipe.batch(), Precision.FP32, backend);
         this.labels = arena.allocate((long) recipe.batch() * recipe.labels().size() * Float.BYTES, 64);
     }
 
