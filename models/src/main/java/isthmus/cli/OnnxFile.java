@@ -21,9 +21,8 @@ import java.util.TreeMap;
 
 /** From saved weights to an ONNX file for the clinic, and the proof that it answers as training's own engine does. */
 final class OnnxFile {
-    /** Largest difference of a logit that is taken for rounding, in float32 and in bf16 training arithmetic. */
+    /** Largest difference of a logit that is taken for rounding; both sides compute in float32. */
     private static final double TOLERANCE = 1e-4;
-    private static final double TOLERANCE_BF16 = 0.25;
     private static final String OWN = "isthmus.";
 
     /** Outcome of a check. */
@@ -63,13 +62,12 @@ final class OnnxFile {
                 .withDropUnlabeled(true);
         LabelTable table = LabelTable
                 .concat(tables.stream().map(t -> LabelTable.read(t, recipe.labels(), options)).toList());
-        double tolerance = recipe.precision().equals("fp32") ? TOLERANCE : TOLERANCE_BF16;
         try (ImageDataset data = ImageDataset.load(table, recipe.preprocess(),
                 ImageDataset.Options.standard().withThreads(threads));
                 BatchLoader loader = new BatchLoader(data, BatchLoader.Options.evaluation(recipe.batch()));
                 ImagingAgent agent = ImagingAgent.open(onnx, threads, false)) {
             return new Check(ours.images(), OnnxCheck.maxAbsDifference(agent, loader, ours.predictions().logits()),
-                    tolerance);
+                    TOLERANCE);
         }
     }
 }
