@@ -2,6 +2,7 @@ package isthmus.agent;
 
 import isthmus.data.Batch;
 import isthmus.data.BatchLoader;
+import isthmus.onnx.OnnxFacts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -15,6 +16,8 @@ public final class OnnxCheck implements AutoCloseable {
     private final MemorySegment logits;
     private final MemorySegment probabilities;
     private double maxAbsDifference;
+    private double maxRelativeDifference;
+    private double maxProbabilityDifference;
     private long images;
 
     /** A check in batches of at most {@code capacity} pictures. */
@@ -38,26 +41,54 @@ public final class OnnxCheck implements AutoCloseable {
             throw new AgentException("a batch of " + count + ", more than the " + capacity + " planned");
         agent.inferChannelsLast(channelsLast, count, logits, probabilities);
         for (int i = 0; i < count * labels; i++) {
-            double off = Math
-                    .abs((double) logits.getAtIndex(ValueLayout.JAVA_FLOAT, i) - expected[firstRow * labels + i]);
-            // A NaN agrees with nothing.
-            maxAbsDifference = Double.isNaN(off) ? Double.POSITIVE_INFINITY : Math.max(maxAbsDifference, off);
+            double logit = expected[firstRow * labels + i];
+            double off = Math.abs(logits.getAtIndex(ValueLayout.JAVA_FLOAT, i) - logit);
+            maxAbsDifference = worse(maxAbsDifference, off);
+            maxRelativeDifference = worse(maxRelativeDifference, off / Math.max(1, Math.abs(logit)));
+            double p = probabilities.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+            maxProbabilityDifference = worse(maxProbabilityDifference,
+                    Math.abs(p - probability(expected, firstRow + i / labels, i % labels)));
         }
         images += count;
     }
 
-    /** The largest difference over all pictures of a loader that gives them in order; {@code logits}, row after row. */
-    public static double maxAbsDifference(ImagingAgent agent, BatchLoader loader, float[] logits) {
+    /** What the file's decision makes of expected logits: a sigmoid each, or a softmax over the row. */
+    private double probability(float[] expected, int row, int label) {
+        double logit = expected[row * labels + label];
+        if (agent.card().decision() == OnnxFacts.Decision.SIGMOID) return 1 / (1 + Math.exp(-logit));
+        double sum = 0;
+        for (int i = 0; i < labels; i++)
+            sum += Math.exp(expected[row * labels + i] - logit);
+        return 1 / sum;
+    }
+
+    /** A NaN agrees with nothing. */
+    private static double worse(double so, double off) {
+        return Double.isNaN(off) ? Double.POSITIVE_INFINITY : Math.max(so, off);
+    }
+
+    /** Runs and compares all pictures of a loader that gives them in order; {@code logits}, row after row. */
+    public static OnnxCheck of(ImagingAgent agent, BatchLoader loader, float[] logits) {
         try (OnnxCheck check = new OnnxCheck(agent, loader.batchSize())) {
             for (Batch batch : loader.epoch(0))
                 check.compare(batch.images(), batch.count(), logits, Math.toIntExact(check.images));
-            return check.maxAbsDifference;
+            return check;
         }
     }
 
     /** The largest difference so far; infinite if a value was no number. */
     public double maxAbsDifference() {
         return maxAbsDifference;
+    }
+
+    /** As {@link #maxAbsDifference}, but as a share of the logit where that is beyond 1. */
+    public double maxRelativeDifference() {
+        return maxRelativeDifference;
+    }
+
+    /** The largest difference of a probability. */
+    public double maxProbabilityDifference() {
+        return maxProbabilityDifference;
     }
 
     /** Pictures compared so far. */

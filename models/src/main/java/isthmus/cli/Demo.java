@@ -140,13 +140,10 @@ final class Demo {
         OnnxFile.write(model, onnx);
         OnnxFile.Check check = OnnxFile.check(model, onnx, hospitals.stream().map(Hospital::validation).toList(),
                 threads);
-        String figures = String.format(Locale.ROOT,
-                "%d validation films, largest difference of a logit %.1e (limit %.0e)", check.images(),
-                check.maxAbsDiff(), check.tolerance());
         if (!check.agrees())
-            throw new CliException(Exit.FAILED, onnx + ": ONNX Runtime and training disagree: " + figures);
+            throw new CliException(Exit.FAILED, onnx + ": ONNX Runtime and training disagree: " + check.figures());
         say("");
-        say("5. to the clinic: ONNX Runtime agrees with training: " + figures);
+        say("5. to the clinic: ONNX Runtime agrees with training: " + check.figures());
         return check;
     }
 
@@ -166,14 +163,15 @@ final class Demo {
         for (Hospital h : hospitals) {
             long validated = history.getLast().sites().stream().filter(s -> s.site().equals(h.name())).findFirst()
                     .orElseThrow().valSamples();
+            List<Double> lone = hospitals.stream().map(of -> matrix.get(of.name()).get(h.name())).toList();
             sites.add(new DemoReport.Site(h.name(), alone.get(h.name()).films(), (int) validated,
                     matrix.get(h.name()).get(h.name()),
-                    matrix.get(FEDERATED).get(h.name())));
+                    mean(lone), matrix.get(FEDERATED).get(h.name())));
         }
         List<DemoReport.Round> perRound = history.stream().map(this::round).toList();
         return new DemoReport(seconds(), firstRound, end.round(), end.bestRound(),
                 alone.values().iterator().next().parameters(),
-                history.stream().mapToLong(Follower::bytesUp).max().orElse(0), check.maxAbsDiff(),
+                history.stream().mapToLong(Follower::bytesUp).max().orElse(0), check.maxAbsDiff(), check.maxLogitDiff(),
                 mean(sites.stream().map(DemoReport.Site::aurocAlone).toList()),
                 mean(sites.stream().map(DemoReport.Site::aurocFederated).toList()),
                 sites, matrix, perRound, film, files.get(0).toString(), files.get(1).toString(),
@@ -187,14 +185,15 @@ final class Demo {
     }
 
     private void conclude(DemoReport r) throws IOException {
-        var table = new TextTable(List.of("hospital", "train films", "val films", "alone", "federated"), 8);
+        var table = new TextTable(
+                List.of("hospital", "train films", "val films", "its own model", "lone models' mean", "federated"), 8);
         for (DemoReport.Site s : r.sites())
             table.add(List.of(s.name(), Integer.toString(s.trainImages()), Integer.toString(s.valImages()),
-                    Scores.text(s.aurocAlone()),
-                    Scores.text(s.aurocFederated())));
-        table.add(List.of("mean", "", "", Scores.text(r.aurocAloneMean()), Scores.text(r.aurocFederatedMean())));
+                    Scores.text(s.aurocOwn()), Scores.text(s.aurocAlone()), Scores.text(s.aurocFederated())));
+        table.add(List.of("mean", "", "", Scores.text(mean(r.sites().stream().map(DemoReport.Site::aurocOwn).toList())),
+                Scores.text(r.aurocAloneMean()), Scores.text(r.aurocFederatedMean())));
         say("");
-        say("AUROC of pneumonia on each hospital's own validation films");
+        say("AUROC of pneumonia on each hospital's validation films");
         say(table.text().stripTrailing());
         say("");
         say(String.format(Locale.ROOT, "%,d parameters; %s up a site and round; %s in all", r.parameters(),

@@ -4,7 +4,6 @@ import isthmus.onnx.OnnxExporter;
 import isthmus.task.Recipe;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import picocli.CommandLine.Option;
 
 /** Writes a model as ONNX. */
@@ -26,7 +25,8 @@ final class ExportCommand extends Command {
     private int threads = Runtime.getRuntime().availableProcessors();
 
     /** What was written. */
-    record Report(String onnx, int opset, List<String> labels, Integer imagesChecked, Double onnxMaxAbsDiff) {}
+    record Report(String onnx, int opset, List<String> labels, Integer imagesChecked, Double onnxMaxAbsDiff,
+            Double onnxMaxLogitDiff) {}
 
     @Override
     void run(Terminal terminal) throws Exception {
@@ -38,16 +38,13 @@ final class ExportCommand extends Command {
         OnnxFile.Check checked = check.isEmpty() ? null : OnnxFile.check(model, file, check, threads);
         terminal.result(new Report(file.toString(), OnnxExporter.OPSET, recipe.labels(),
                 checked == null ? null : checked.images(),
-                checked == null ? null : checked.maxAbsDiff()));
+                checked == null ? null : checked.maxAbsDiff(), checked == null ? null : checked.maxLogitDiff()));
         terminal.print(file + ": ONNX opset " + OnnxExporter.OPSET + ", outputs " + String.join(", ", recipe.labels()));
         if (checked == null) return;
-        String figures = String.format(Locale.ROOT, "%d films, largest difference of a logit %.2g (limit %.0e)",
-                checked.images(),
-                checked.maxAbsDiff(), checked.tolerance());
         if (!checked.agrees())
             throw new CliException(Exit.FAILED,
-                    file + ": ONNX Runtime and training disagree: " + figures + "; do not use this file");
-        terminal.print("ONNX Runtime agrees with training: " + figures);
+                    file + ": ONNX Runtime and training disagree: " + checked.figures() + "; do not use this file");
+        terminal.print("ONNX Runtime agrees with training: " + checked.figures());
     }
 
     private Path sibling() {

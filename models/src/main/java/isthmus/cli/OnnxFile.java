@@ -16,18 +16,29 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 
 /** From saved weights to an ONNX file for the clinic, and the proof that it answers as training's own engine does. */
 final class OnnxFile {
-    /** Largest difference of a logit that is taken for rounding; both sides compute in float32. */
+    /** Largest difference that is taken for rounding; both sides compute in float32. */
     private static final double TOLERANCE = 1e-4;
     private static final String OWN = "isthmus.";
 
-    /** Outcome of a check. */
-    record Check(int images, double maxAbsDiff, double tolerance) {
-        boolean agrees() { return maxAbsDiff <= tolerance; }
+    /**
+     * Outcome of a check: the largest difference of a probability, of a logit, and of a logit as a share of it beyond 1.
+     */
+    record Check(int images, double maxAbsDiff, double maxLogitDiff, double maxRelativeLogitDiff) {
+        boolean agrees() { return maxAbsDiff <= TOLERANCE && maxRelativeLogitDiff <= TOLERANCE; }
+
+        /** For people. */
+        String figures() {
+            return String.format(Locale.ROOT,
+                    "%d films, largest difference of a probability %.1e, of a logit %.1e (limit %.0e, of logits "
+                            + "beyond 1 as a share)",
+                    images, maxAbsDiff, maxLogitDiff, TOLERANCE);
+        }
     }
 
     private OnnxFile() {}
@@ -66,8 +77,9 @@ final class OnnxFile {
                 ImageDataset.Options.standard().withThreads(threads));
                 BatchLoader loader = new BatchLoader(data, BatchLoader.Options.evaluation(recipe.batch()));
                 ImagingAgent agent = ImagingAgent.open(onnx, threads, false)) {
-            return new Check(ours.images(), OnnxCheck.maxAbsDifference(agent, loader, ours.predictions().logits()),
-                    TOLERANCE);
+            OnnxCheck check = OnnxCheck.of(agent, loader, ours.predictions().logits());
+            return new Check(ours.images(), check.maxProbabilityDifference(), check.maxAbsDifference(),
+                    check.maxRelativeDifference());
         }
     }
 }
