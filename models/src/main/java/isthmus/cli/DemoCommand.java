@@ -13,7 +13,7 @@ import picocli.CommandLine.Option;
                 "Example: isthmus demo",
                 "         isthmus demo --short --report demo.json"})
 final class DemoCommand extends Command {
-    private static final int ROUNDS = 60;
+    private static final int ROUNDS = 48;
     private static final int SHORT_ROUNDS = 2;
 
     @Option(names = "--report", paramLabel = "FILE", description = "Write the figures there as JSON, too.")

@@ -39,7 +39,7 @@ final class SubmitCommand extends Command {
     @Override
     void run(Terminal terminal) throws Exception {
         if (example) {
-            System.out.print(JobFile.of("pneumonia", 60, 3, Recipe.pneumonia()).text());
+            System.out.print(JobFile.of("pneumonia", 48, 3, Recipe.pneumonia()).text());
             return;
         }
         if (admin == null || job == null)
