@@ -4,6 +4,7 @@ import isthmus.report.JsonFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import picocli.CommandLine.Option;
 
 /** The whole path on one machine. */
@@ -40,7 +41,16 @@ final class DemoCommand extends Command {
         List<Hospital> hospitals = Hospital.in(data == null ? sample() : data);
         Path folder = RunFolder.make(dir, "demo").toAbsolutePath().normalize();
         Logs.toFile(folder.resolve("demo.log"));
-        DemoReport result = new Demo(terminal, folder, hospitals, count).run();
+        var running = new AtomicBoolean(true);
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+            if (running.get()) terminal.note("isthmus demo: stopped; what was made so far is in " + folder);
+        }, "farewell"));
+        DemoReport result;
+        try {
+            result = new Demo(terminal, folder, hospitals, count).run();
+        } finally {
+            running.set(false);
+        }
         JsonFile.write(folder.resolve("report.json"), result);
         if (report != null) JsonFile.write(report, result);
         terminal.result(result);
