@@ -63,7 +63,8 @@ final class Demo {
         Path onnx = folder.resolve("model").resolve("best.onnx");
         OnnxFile.Check check = export(model, onnx);
         DemoReport.Film film = OneFilm.read(recipe, onnx, hospitals.getLast().validation());
-        say(String.format(Locale.ROOT, "   one film: %s: %s %.3f (its table says %.0f)", film.image(), film.label(),
+        say(String.format(Locale.ROOT, "   one film: %s: %s %.3f (its table says %.0f)", shown(film.image()),
+                film.label(),
                 film.probability(),
                 film.truth()));
         Path curves = folder.resolve("curves.png");
@@ -80,6 +81,13 @@ final class Demo {
 
     private void say(String line) { terminal.print(line); }
 
+    /** A path as seen from the working folder, where it lies below it. */
+    private static String shown(String path) {
+        Path here = Path.of("").toAbsolutePath();
+        Path file = Path.of(path).toAbsolutePath();
+        return file.startsWith(here) && !file.equals(here) ? here.relativize(file).toString() : path;
+    }
+
     private double seconds() { return (System.nanoTime() - began) / 1e9; }
 
     private Path provision() throws IOException {
@@ -88,7 +96,8 @@ final class Demo {
                 new Project("demo", List.of("localhost"), 8443, hospitals.stream().map(Hospital::name).toList(),
                         List.of("admin"), 1),
                 kits);
-        say("1. certificates for a server, " + hospitals.size() + " hospitals and an administrator: " + kits);
+        say("1. certificates for a server, " + hospitals.size() + " hospitals and an administrator: "
+                + shown(kits.toString()));
         return kits;
     }
 
@@ -199,10 +208,10 @@ final class Demo {
         say(String.format(Locale.ROOT, "%,d parameters; %s up a site and round; %s in all", r.parameters(),
                 Meter.bytes(r.bytesUpPerSiteRound()),
                 Meter.time(Duration.ofMillis((long) (r.seconds() * 1000)))));
-        say("model   " + r.model() + " (" + Meter.bytes(Files.size(Path.of(r.model()))) + ", safetensors)");
-        say("onnx    " + r.onnx());
-        say("curves  " + r.curves());
-        say("all     " + r.folder() + " (report.json, logs, kits, lone models)");
+        say("model   " + shown(r.model()) + " (" + Meter.bytes(Files.size(Path.of(r.model()))) + ", safetensors)");
+        say("onnx    " + shown(r.onnx()));
+        say("curves  " + shown(r.curves()));
+        say("all     " + shown(r.folder()) + " (report.json, logs, kits, lone models)");
         say("These films are a sample for a demonstration: no clinical claim.");
     }
 
