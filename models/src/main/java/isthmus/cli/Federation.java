@@ -72,7 +72,7 @@ final class Federation implements AutoCloseable {
     }
 
     Follower submit(JobFile job, Path start) throws IOException, InterruptedException {
-        return new Follower(admin, admin.submit(job.text(), start, (now, all) -> {}), terminal);
+        return new Follower(admin, admin.submit(job.text(), start, (now, all) -> {}), terminal, false);
     }
 
     /** Watches the job to its end, which must be a good one; {@code first} is told when the first round is done. */

@@ -23,11 +23,14 @@ final class Follower {
     private final AdminClient admin;
     private final String job;
     private final Terminal terminal;
+    private final boolean events;
     private final List<RoundRecord> rounds = new ArrayList<>();
     private List<String> sites = List.of();
     private TextTable table;
 
-    Follower(AdminClient admin, String job, Terminal terminal) {
+    /** {@code events} asks for a line of JSON a round where the terminal is a machine's. */
+    Follower(AdminClient admin, String job, Terminal terminal, boolean events) {
+        this.events = events;
         this.admin = admin;
         this.job = job;
         this.terminal = terminal;
@@ -55,7 +58,7 @@ final class Follower {
     private void show(RoundRecord round) {
         rounds.add(round);
         terminal.passing("");
-        terminal.event(round);
+        if (events) terminal.event(round);
         List<String> names = round.sites().stream().map(RoundRecord.Site::site).toList();
         if (table == null || !sites.containsAll(names)) {
             sites = names;

@@ -78,7 +78,7 @@ final class SubmitCommand extends Command {
     }
 
     static void follow(Terminal terminal, AdminClient client, String id) throws Exception {
-        JobStatus end = new Follower(client, id, terminal).follow(() -> {});
+        JobStatus end = new Follower(client, id, terminal, true).follow(() -> {});
         if (!end.state().equals("done"))
             throw new CliException(Exit.FAILED,
                     "job " + id + " is " + end.state() + " after round " + end.round() + ": " + end.reason());
