@@ -48,7 +48,7 @@ final class Exported implements AutoCloseable {
     /** Factors around a half, so that deep sums stay small; variances around one; all else around zero. */
     private static float middle(String name) {
         if (name.endsWith("running_var")) return 1;
-        return name.matches(".*(bn\\d?|downsample\\.1)\\.weight") ? 0.5f : 0;
+        return name.matches(".*(bn\\d?|downsample\\.1|input)\\.weight") ? 0.5f : 0;
     }
 
     static void fill(MemorySegment at, String name, float middle, float bound) {

@@ -60,8 +60,10 @@ class ImagingAgentTest {
             float[] logits = exported.logits(Fuse.apply(model(network, p).graph(BATCH, false)), pictures, backend);
             check.compare(pictures, BATCH, logits, 0);
             assertTrue(check.maxAbsDifference() <= 1e-4, network + ": off by " + check.maxAbsDifference());
+            // Agreement proves something only where it is far closer than one picture's logits are to another's.
             float spread = Math.abs(logits[0] - logits[2]) + Math.abs(logits[1] - logits[3]);
-            assertTrue(spread > 1e-3, "the logits do not depend on the picture: the comparison would prove nothing");
+            assertTrue(check.maxAbsDifference() * 100 <= spread,
+                    network + ": off by " + check.maxAbsDifference() + ", pictures differ by " + spread);
         }
     }
 
