@@ -176,11 +176,6 @@ public final class Program implements AutoCloseable {
         return address(v);
     }
 
-    /** Whether an output of that name exists. */
-    public boolean hasOutput(String name) {
-        return graph.outputs().containsKey(name);
-    }
-
     /** Seed and step for counter-based randomness. */
     public StepScalars scalars() { return scalars; }
 
