@@ -37,16 +37,6 @@ int KERNEL(difference)(const float *a, const float *b, float *y, int64_t n) {
     return IST_OK;
 }
 
-static void scale_range(const float *x, float factor, float *y, int64_t from, int64_t to) {
-    SIMD for (int64_t i = from; i < to; i++) y[i] = factor * x[i];
-}
-
-int KERNEL(scale)(const float *x, float factor, float *y, int64_t n) {
-    REQUIRE_SIZE(n);
-    PARALLEL(n, n, GRAIN, scale_range(x, factor, y, from, to));
-    return IST_OK;
-}
-
 static void axpy_range(float factor, const float *x, float *y, int64_t from, int64_t to) {
     SIMD for (int64_t i = from; i < to; i++) y[i] += factor * x[i];
 }

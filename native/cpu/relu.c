@@ -1,4 +1,4 @@
-/* Element-wise sums and ReLU, forward and backward. */
+/* Element-wise sums, multiples and ReLU, forward and backward. */
 #include "kernel.h"
 
 INLINE float rectify(float x) { return x < 0 ? 0 : x; }
@@ -47,5 +47,16 @@ int KERNEL(add_relu)(int dtype, const void *a, const void *b, void *y, int64_t n
     REQUIRE_DTYPE(dtype);
     REQUIRE_SIZE(n);
     PARALLEL(n, n, GRAIN, TYPED(dtype, add_relu_range, a, b, y, from, to));
+    return IST_OK;
+}
+
+INLINE void scale_range(int dt, const void *x, float factor, void *y, int64_t from, int64_t to) {
+    SIMD for (int64_t i = from; i < to; i++) store(dt, y, i, factor * load(dt, x, i));
+}
+
+int KERNEL(scale)(int dtype, const void *x, float factor, void *y, int64_t n) {
+    REQUIRE_DTYPE(dtype);
+    REQUIRE_SIZE(n);
+    PARALLEL(n, n, GRAIN, TYPED(dtype, scale_range, x, factor, y, from, to));
     return IST_OK;
 }

@@ -77,9 +77,6 @@ IST_API int ist_fold(const float *base, const float *const *updates, const doubl
 /* y = a - b; in place allowed. */
 IST_API int ist_difference(const float *a, const float *b, float *y, int64_t n);
 
-/* y = factor x; in place allowed. */
-IST_API int ist_scale(const float *x, float factor, float *y, int64_t n);
-
 /* y += factor x. */
 IST_API int ist_axpy(float factor, const float *x, float *y, int64_t n);
 
@@ -108,6 +105,9 @@ IST_API int ist_relu_backward(int dtype, const void *y, const void *dy, void *dx
 
 /* y = a + b. */
 IST_API int ist_add(int dtype, const void *a, const void *b, void *y, int64_t n);
+
+/* y = factor x. */
+IST_API int ist_scale(int dtype, const void *x, float factor, void *y, int64_t n);
 
 /* y = max(a + b, 0). Its backward is ist_relu_backward, once, for both. */
 IST_API int ist_add_relu(int dtype, const void *a, const void *b, void *y, int64_t n);

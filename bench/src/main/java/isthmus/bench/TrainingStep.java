@@ -10,6 +10,7 @@ import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
 import isthmus.train.Schedule;
 import isthmus.train.Trainer;
+import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -43,7 +44,7 @@ public final class TrainingStep {
         int steps = args.length > 4 ? Integer.parseInt(args[4]) : 8;
         int threads = args.length > 5 ? Integer.parseInt(args[5]) : Runtime.getRuntime().availableProcessors();
         int channels = args[0].equals("convnet2") ? 1 : 3;
-        Model model = Zoo.model(args[0], Shape.of(channels, size, size), CLASSES, 0);
+        Model model = Zoo.model(args[0], Shape.of(channels, size, size), CLASSES, ModelOptions.DEFAULT);
         Trainer.Options options = new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()),
                 OptimizerSpec.adamw(1e-3, 1e-2),
                 Schedule.CONSTANT, 0, precision, batch, 1);

@@ -10,6 +10,7 @@ import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
 import isthmus.train.Schedule;
 import isthmus.train.Trainer;
+import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.io.IOException;
 import java.io.InputStream;
@@ -110,7 +111,7 @@ public record Recipe(String model, List<String> labels, LabelTable.Uncertain unc
     /** The model, with one output a label. */
     public Model build() {
         return Zoo.model(model, Shape.of(preprocess.channels(), preprocess.size(), preprocess.size()), labels.size(),
-                (float) dropout);
+                ModelOptions.dropout(dropout));
     }
 
     /** What the trainer needs. */

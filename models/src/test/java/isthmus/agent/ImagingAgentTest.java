@@ -17,6 +17,7 @@ import isthmus.graph.Fuse;
 import isthmus.nn.Model;
 import isthmus.onnx.OnnxFacts;
 import isthmus.tensor.Shape;
+import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
@@ -41,7 +42,7 @@ class ImagingAgentTest {
     Path folder;
 
     private static Model model(String name, Preprocess p) {
-        return Zoo.model(name, Shape.of(p.channels(), p.size(), p.size()), 2, 0.2f);
+        return Zoo.model(name, Shape.of(p.channels(), p.size(), p.size()), 2, ModelOptions.dropout(0.2));
     }
 
     private Exported exported(String network, Preprocess p, OnnxFacts.Decision decision) {

@@ -81,7 +81,7 @@ class OnnxFormsTest {
                 new Window(List.of(5, 3), List.of(1, 2), List.of(2, 0), List.of(1, 1)), 1, false));
         all.add(new Form("linear", (g, x) -> {
             Value flat = g.apply("linear", new Flatten(), x).getFirst();
-            return g.apply("linear", new Linear(false), flat, weight(g, "weight", 5, flat.shape().dim(1)),
+            return g.apply("linear", new Linear(true, false), flat, weight(g, "weight", 5, flat.shape().dim(1)),
                     weight(g, "bias", 5)).getFirst();
         }));
         all.add(new Form("relu", (g, x) -> one(g, new Relu(), x)));

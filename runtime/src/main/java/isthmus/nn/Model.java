@@ -9,7 +9,7 @@ import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
 import java.util.HashMap;
-import java.util.Map;
+import java.util.LinkedHashSet;
 
 /** A network for images of one shape, with the table of its weights. */
 public final class Model {
@@ -22,7 +22,7 @@ public final class Model {
     private final String name;
     private final Network network;
     private final Shape image;
-    private final Map<String, Init> inits = new HashMap<>();
+    private final Scope.Shared shared;
     private final WeightTable table;
     private final int classes;
 
@@ -31,12 +31,15 @@ public final class Model {
      *
      * @param name the catalogue's name
      * @param image shape of one image, {@code [C,H,W]}
+     * @param adaptation which weights are trained; a pattern in it that chooses nothing is an error
      */
-    public Model(String name, Network network, Shape image) {
+    public Model(String name, Network network, Shape image, Adaptation adaptation) {
         this.name = name;
         this.network = network;
         this.image = image;
+        this.shared = new Scope.Shared(adaptation, new HashMap<>(), new LinkedHashSet<>());
         Graph graph = graph(1, true);
+        adaptation.check(graph.parameters().keySet(), shared.layers());
         this.table = graph.table();
         this.classes = graph.outputs().get(LOGITS).shape().dim(1);
     }
@@ -49,14 +52,14 @@ public final class Model {
         System.arraycopy(image.dims(), 0, dims, 1, image.rank());
         Value x = graph.input(IMAGE, new Spec(Shape.of(dims), Kind.FLOAT));
         Value activation = graph.apply(IMAGE, new Cast(Kind.ACTIVATION), x).getFirst();
-        graph.output(LOGITS, network.forward(new Scope(graph, training, "", inits), activation));
+        graph.output(LOGITS, network.forward(new Scope(graph, training, "", shared), activation));
         return graph;
     }
 
     /** Fills a buffer of this model's table with initial values. */
     public void initialize(WeightBuffer weights, long seed) {
         for (WeightTable.Entry e : weights.table().entries())
-            inits.get(e.name()).fill(weights.slice(e), seed, e.name());
+            shared.inits().get(e.name()).fill(weights.slice(e), seed, e.name());
     }
 
     /** The catalogue's name. */
@@ -64,6 +67,14 @@ public final class Model {
 
     /** Shape of one image, {@code [C,H,W]}. */
     public Shape image() { return image; }
+
+    /** The same network with other weights trained. */
+    public Model with(Adaptation other) {
+        return new Model(name, network, image, other);
+    }
+
+    /** Which weights are trained. */
+    public Adaptation adaptation() { return shared.adaptation(); }
 
     /** Number of outputs. */
     public int classes() { return classes; }

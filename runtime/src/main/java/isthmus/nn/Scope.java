@@ -10,6 +10,7 @@ import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
+import isthmus.op.Multiply;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
@@ -19,29 +20,40 @@ import isthmus.op.Window;
 import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 
 /**
  * A place in a network under construction: adds layers to the graph and gives their parameters PyTorch's names
  * ({@code layer2.0.conv1.weight}).
  */
 public final class Scope {
+    /**
+     * What all places of one network share.
+     *
+     * @param inits of each parameter by name
+     * @param layers names of the layers that could take an adapter
+     */
+    record Shared(Adaptation adaptation, Map<String, Init> inits, Set<String> layers) {}
+
     private final Graph graph;
     private final boolean training;
     private final String path;
-    private final Map<String, Init> inits;
+    private final Shared shared;
 
-    Scope(Graph graph, boolean training, String path, Map<String, Init> inits) {
+    Scope(Graph graph, boolean training, String path, Shared shared) {
         this.graph = graph;
         this.training = training;
         this.path = path;
-        this.inits = inits;
+        this.shared = shared;
     }
 
     /** The place {@code name} inside this one. */
     public Scope at(Object name) {
-        return new Scope(graph, training, path.isEmpty() ? name.toString() : path + "." + name, inits);
+        return new Scope(graph, training, path.isEmpty() ? name.toString() : path + "." + name, shared);
     }
 
     /** Whether the graph is for training: batch statistics, dropout. */
@@ -72,23 +84,49 @@ public final class Scope {
         Scope s = at(name);
         List<Value> in = new ArrayList<>(List.of(x, s.parameter("weight", w, init)));
         if (bias) in.add(s.parameter("bias", Shape.of(w.dim(0)), Init.fanIn(w.elementsFrom(1))));
-        return s.apply(new Conv(window, 1, bias), in.toArray(Value[]::new));
+        Value y = s.apply(new Conv(window, 1, bias), in.toArray(Value[]::new));
+        return s.adapter().map(l -> s.add(y, s.lowRank(l, x, w, window))).orElse(y);
+    }
+
+    /** {@code alpha / rank B(A(x))} of a convolution with weight w: A has the layer's window, B is 1x1. */
+    private Value lowRank(Lora l, Value x, Shape w, Window window) {
+        int[] a = w.dims();
+        a[0] = l.rank();
+        int[] b = new int[a.length];
+        Arrays.fill(b, 1);
+        b[0] = w.dim(0);
+        b[1] = l.rank();
+        Value low = apply(new Conv(window, 1, false), x, factor("lora_A", Shape.of(a)));
+        Window point = Window.of(window.axes(), 1, 1, 0);
+        return apply(new Conv(point, 1, false), apply(new Multiply(l.scale()), low), factor("lora_B", Shape.of(b)));
+    }
+
+    /** The adapter's settings if this layer gets one. */
+    private Optional<Lora> adapter() {
+        shared.layers.add(path);
+        return shared.adaptation.lora(path);
+    }
+
+    /** A starts Kaiming-uniform with a = sqrt(5), as PyTorch's layers and the paper's code do; B at zero. */
+    private Value factor(String name, Shape shape) {
+        Init init = name.equals("lora_A") ? Init.fanIn(shape.elementsFrom(1)) : Init.zeros();
+        return parameter(name, shape, init, Region.TRAINABLE);
     }
 
     /**
      * Batch normalisation, epsilon 1e-5, momentum 0.1. Training normalises with the batch's statistics and moves the running
-     * ones; evaluation uses the running ones.
+     * ones; evaluation, and a {@linkplain Adaptation frozen} layer in training, use the running ones and leave them.
      */
     public Value batchNorm(String name, Value x) {
         Scope s = at(name);
         Shape c = Shape.of(x.shape().dim(1));
         Value gamma = s.parameter("weight", c, Init.ones());
         Value beta = s.parameter("bias", c, Init.zeros());
-        Value mean = s.graph.parameter(s.path + ".running_mean", c, Region.STATISTICS);
-        Value variance = s.graph.parameter(s.path + ".running_var", c, Region.STATISTICS);
-        inits.put(s.path + ".running_mean", Init.zeros());
-        inits.put(s.path + ".running_var", Init.ones());
-        if (!training) return s.apply(new Normalize(1e-5f, false, false), x, mean, variance, gamma, beta);
+        boolean frozen = !s.trains("weight") && !s.trains("bias");
+        Region region = frozen ? Region.FROZEN : Region.STATISTICS;
+        Value mean = s.parameter("running_mean", c, Init.zeros(), region);
+        Value variance = s.parameter("running_var", c, Init.ones(), region);
+        if (!training || frozen) return s.apply(new Normalize(1e-5f, false, false), x, mean, variance, gamma, beta);
         List<Value> batch = graph.apply(s.path, new ChannelStatistics(), x);
         graph.apply(s.path, new UpdateStatistics(0.1f, x.shape().elements() / c.dim(0)), batch.get(0), batch.get(1),
                 mean, variance);
@@ -143,14 +181,27 @@ public final class Scope {
         Scope s = at(name);
         int in = x.shape().dim(1);
         Value weight = s.parameter("weight", Shape.of(out, in), Init.fanIn(in));
-        return s.apply(new Linear(logits), x, weight, s.parameter("bias", Shape.of(out), Init.fanIn(in)));
+        Value bias = s.parameter("bias", Shape.of(out), Init.fanIn(in));
+        Value y = s.apply(new Linear(true, logits), x, weight, bias);
+        Optional<Lora> lora = s.adapter();
+        if (lora.isEmpty()) return y;
+        int rank = lora.get().rank();
+        Value low = s.apply(new Linear(false, false), x, s.factor("lora_A", Shape.of(rank, in)));
+        Value scaled = s.apply(new Multiply(lora.get().scale()), low);
+        return s.add(y, s.apply(new Linear(false, logits), scaled, s.factor("lora_B", Shape.of(out, rank))));
     }
 
     private Value parameter(String name, Shape shape, Init init) {
-        String full = path + "." + name;
-        inits.put(full, init);
-        return graph.parameter(full, shape, Region.TRAINABLE);
+        return parameter(name, shape, init, trains(name) ? Region.TRAINABLE : Region.FROZEN);
     }
+
+    private Value parameter(String name, Shape shape, Init init, Region region) {
+        String full = path + "." + name;
+        shared.inits.put(full, init);
+        return graph.parameter(full, shape, region);
+    }
+
+    private boolean trains(String name) { return shared.adaptation.trains(path + "." + name); }
 
     private Value apply(Op op, Value... in) { return graph.apply(path, op, in).getFirst(); }
 }

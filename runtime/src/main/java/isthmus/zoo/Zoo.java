@@ -4,20 +4,29 @@ import isthmus.nn.Model;
 import isthmus.nn.Network;
 import isthmus.tensor.Shape;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /** The catalogue of networks. A new one is one file and one line here. */
 public final class Zoo {
     private interface Maker {
-        Network make(int classes, float dropout);
+        Network make(int classes, ModelOptions options);
     }
 
-    private static final Map<String, Maker> NETWORKS = new TreeMap<>(Map.of(
-            "convnet2", ConvNet2::new,
-            "resnet34", (classes, dropout) -> new ResNet34(classes),
-            "xraynet", XrayNet::new));
+    private record Entry(Maker maker, Set<String> attributes) {}
+
+    private static final Map<String, Entry> NETWORKS = new TreeMap<>(Map.ofEntries(
+            entry("convnet2", (classes, options) -> new ConvNet2(classes, options.dropout())),
+            entry("resnet34", (classes, options) -> new ResNet34(classes)),
+            entry("xraynet", (classes, options) -> new XrayNet(classes, options.dropout()))));
 
     private Zoo() {}
+
+    /** A line of the catalogue; {@code attributes} are the keys that this network alone knows. */
+    private static Map.Entry<String, Entry> entry(String name, Maker maker, String... attributes) {
+        return Map.entry(name, new Entry(maker, Set.of(attributes)));
+    }
 
     /** Names of all networks. */
     public static Iterable<String> names() { return NETWORKS.keySet(); }
@@ -26,12 +35,16 @@ public final class Zoo {
      * A model by name.
      *
      * @param image shape of one image, {@code [C,H,W]}
-     * @param dropout probability before the last layer, where the network has dropout
      */
-    public static Model model(String name, Shape image, int classes, float dropout) {
-        Maker maker = NETWORKS.get(name);
-        if (maker == null)
+    public static Model model(String name, Shape image, int classes, ModelOptions options) {
+        Entry entry = NETWORKS.get(name);
+        if (entry == null)
             throw new IllegalArgumentException("no model is called '" + name + "'; there are " + NETWORKS.keySet());
-        return new Model(name, maker.make(classes, dropout), image);
+        for (String key : options.attributes().keySet()) {
+            if (!entry.attributes.contains(key))
+                throw new IllegalArgumentException("model " + name + " has no attribute '" + key + "'; it has "
+                        + new TreeSet<>(entry.attributes));
+        }
+        return new Model(name, entry.maker.make(classes, options), image, options.adaptation());
     }
 }

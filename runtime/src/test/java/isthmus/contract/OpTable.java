@@ -18,6 +18,7 @@ import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
+import isthmus.op.Multiply;
 import isthmus.op.Normalize;
 import isthmus.op.Relu;
 import isthmus.op.UpdateStatistics;
@@ -42,9 +43,11 @@ final class OpTable {
         all.add(conv("conv grouped", Window.of(2, 3, 1, 1), 2, true, 2, 4, 4, 3, 3));
         all.add(conv("conv depthwise", Window.of(2, 3, 1, 1), 3, false, 2, 3, 3, 4, 3));
         all.add(new OpCase("linear").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 4, 5).arg("bias", WEIGHT, 4)
-                .op(new Linear(false)));
+                .op(new Linear(true, false)));
         all.add(new OpCase("linear, logits").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 2, 5)
-                .arg("bias", WEIGHT, 2).op(new Linear(true)));
+                .arg("bias", WEIGHT, 2).op(new Linear(true, true)));
+        all.add(new OpCase("linear, no bias").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 4, 5)
+                .op(new Linear(false, false)));
         all.add(new OpCase("add of two weights, one gradient for both").arg("a", WEIGHT, 3, 4).arg("b", WEIGHT, 3, 4)
                 .op(new Add()));
         addCommon(all, "", 2, 3, 5, 4);
@@ -64,9 +67,15 @@ final class OpTable {
                 8, 6, 9));
         all.add(conv("conv grouped, 16 a group", Window.of(2, 3, 2, 1), 2, true, 2, 32, 32, 6, 5));
         all.add(new OpCase("linear 513 -> 7").arg("x", ACTIVATION, 5, 513).arg("weight", WEIGHT, 7, 513)
-                .arg("bias", WEIGHT, 7).op(new Linear(false)));
+                .arg("bias", WEIGHT, 7).op(new Linear(true, false)));
+        all.add(new OpCase("linear of low rank, down").arg("x", ACTIVATION, 17, 513).arg("weight", WEIGHT, 4, 513)
+                .op(new Linear(false, false)));
+        all.add(new OpCase("linear of low rank, up").arg("x", ACTIVATION, 17, 4).arg("weight", WEIGHT, 129, 4)
+                .op(new Linear(false, false)));
+        all.add(new OpCase("linear of low rank, up to logits").arg("x", ACTIVATION, 17, 4).arg("weight", WEIGHT, 3, 4)
+                .op(new Linear(false, true)));
         all.add(new OpCase("linear of one").arg("x", ACTIVATION, 1, 33).arg("weight", WEIGHT, 1, 33)
-                .arg("bias", WEIGHT, 1).op(new Linear(true)));
+                .arg("bias", WEIGHT, 1).op(new Linear(true, true)));
         addCommon(all, " 33 channels", 3, 33, 7, 9);
         addCommon(all, " 64 channels", 2, 64, 8, 8);
         addCommon(all, " 1 channel", 2, 1, 6, 5);
@@ -83,6 +92,7 @@ final class OpTable {
 
     private static void addCommon(List<OpCase> all, String suffix, int... x) {
         all.add(new OpCase("relu" + suffix).arg("x", ACTIVATION, x).op(new Relu()));
+        all.add(new OpCase("multiply" + suffix).arg("x", ACTIVATION, x).op(new Multiply(-1.75f)));
         all.add(new OpCase("add" + suffix).arg("a", ACTIVATION, x).arg("b", ACTIVATION, x).op(new Add()));
         all.add(new OpCase("add to itself" + suffix).arg("x", ACTIVATION, x)
                 .build((g, in) -> g.apply("add", new Add(), in.get("x"), in.get("x")).getFirst()));

@@ -18,6 +18,7 @@ import isthmus.op.Value;
 import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
+import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -88,7 +89,7 @@ class FuseTest {
 
     @Test
     void resNet34LosesEveryReluAndSum() {
-        Model model = Zoo.model("resnet34", Shape.of(3, 32, 32), 2, 0);
+        Model model = Zoo.model("resnet34", Shape.of(3, 32, 32), 2, ModelOptions.DEFAULT);
         Graph fused = Fuse.apply(model.graph(2, true));
         assertEquals(0, count(fused, Relu.class));
         assertEquals(0, count(fused, Add.class));

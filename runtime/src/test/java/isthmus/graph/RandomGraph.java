@@ -57,7 +57,7 @@ final class RandomGraph {
                 : graph.apply("head", new Flatten(), graph.apply("head", new GlobalAvgPool(), x).getFirst())
                         .getFirst();
         int classes = 1 + random.nextInt(3);
-        Value logits = graph.apply("head", new Linear(true), flat,
+        Value logits = graph.apply("head", new Linear(true, true), flat,
                 weight("head.weight", classes, flat.shape().dim(1)), weight("head.bias", classes)).getFirst();
         graph.output(LOGITS, logits);
         Value labels = graph.input(LABELS, new Spec(logits.shape(), Kind.FLOAT));

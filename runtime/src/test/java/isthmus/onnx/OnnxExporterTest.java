@@ -24,6 +24,7 @@ import isthmus.op.Value;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
+import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -68,7 +69,7 @@ class OnnxExporterTest {
     @Test
     void everyNetworkParsesBack() throws IOException {
         for (String name : Zoo.names()) {
-            Model model = Zoo.model(name, Shape.of(3, 32, 32), 2, 0.2f);
+            Model model = Zoo.model(name, Shape.of(3, 32, 32), 2, ModelOptions.dropout(0.2));
             ModelProto onnx = export(model, name + ".onnx");
             GraphProto g = onnx.getGraph();
             assertEquals(8, onnx.getIrVersion());
@@ -107,7 +108,7 @@ class OnnxExporterTest {
 
     @Test
     void theFileSaysWhatItIs() throws IOException {
-        ModelProto onnx = export(Zoo.model("xraynet", Shape.of(1, 32, 32), 2, 0.2f), "facts.onnx");
+        ModelProto onnx = export(Zoo.model("xraynet", Shape.of(1, 32, 32), 2, ModelOptions.dropout(0.2)), "facts.onnx");
         assertEquals("isthmus", onnx.getProducerName());
         assertEquals("0.1.0", onnx.getProducerVersion());
         assertEquals("xraynet", onnx.getGraph().getName());
@@ -120,9 +121,9 @@ class OnnxExporterTest {
 
     @Test
     void equalModelsGiveEqualBytesAndLeaveNoTemporaryFiles() throws IOException {
-        Model model = Zoo.model("resnet34", Shape.of(3, 32, 32), 2, 0);
+        Model model = Zoo.model("resnet34", Shape.of(3, 32, 32), 2, ModelOptions.DEFAULT);
         export(model, "a.onnx");
-        export(Zoo.model("resnet34", Shape.of(3, 32, 32), 2, 0), "b.onnx");
+        export(Zoo.model("resnet34", Shape.of(3, 32, 32), 2, ModelOptions.DEFAULT), "b.onnx");
         assertEquals(-1, Files.mismatch(folder.resolve("a.onnx"), folder.resolve("b.onnx")));
         try (Stream<Path> files = Files.list(folder)) {
             assertEquals(2, files.count());
@@ -131,7 +132,7 @@ class OnnxExporterTest {
 
     @Test
     void aTrainingGraphIsRefusedByOpAndPlaceAndTheOldFileStays() throws IOException {
-        Model model = Zoo.model("xraynet", Shape.of(1, 32, 32), 2, 0.2f);
+        Model model = Zoo.model("xraynet", Shape.of(1, 32, 32), 2, ModelOptions.dropout(0.2));
         export(model, "kept.onnx");
         byte[] before = Files.readAllBytes(folder.resolve("kept.onnx"));
         try (Arena arena = Arena.ofConfined()) {
@@ -146,7 +147,7 @@ class OnnxExporterTest {
 
     @Test
     void labelsMustFitTheOutputs() {
-        Model model = Zoo.model("xraynet", Shape.of(1, 32, 32), 3, 0);
+        Model model = Zoo.model("xraynet", Shape.of(1, 32, 32), 3, ModelOptions.DEFAULT);
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = WeightBuffer.allocate(model.table(), arena);
             OnnxException e = assertThrows(OnnxException.class,

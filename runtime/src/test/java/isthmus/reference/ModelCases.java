@@ -14,6 +14,7 @@ import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
 import isthmus.train.Schedule;
 import isthmus.train.Trainer;
+import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -51,7 +52,7 @@ final class ModelCases {
     private Outcome run(Backend backend) {
         Shape image = Case.shape(c.json().get("image"));
         Model model = Zoo.model(c.json().get("model").asString(), Shape.of(image.dim(1), image.dim(2), image.dim(3)),
-                c.attrs().get("classes").asInt(), 0);
+                c.attrs().get("classes").asInt(), ModelOptions.DEFAULT);
         checkNames(model);
         Optional<Loss> loss = loss(c.json().get("loss").asString());
         if (loss.isEmpty())

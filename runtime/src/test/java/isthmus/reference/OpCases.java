@@ -71,7 +71,7 @@ final class OpCases {
     private Optional<Value> build() {
         return switch (c.json().get("op").asString()) {
             case "conv" -> Optional.of(conv());
-            case "linear" -> one(new Linear(false), "x", "weight", "bias");
+            case "linear" -> one(new Linear(true, false), "x", "weight", "bias");
             case "relu" -> one(new Relu(), "x");
             case "add" -> one(new Add(), "a", "b");
             case "max_pool" -> one(new MaxPool(pool()), "x");

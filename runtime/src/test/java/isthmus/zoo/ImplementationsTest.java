@@ -23,7 +23,7 @@ class ImplementationsTest {
             "xraynet,1,96,FP32",
             "xraynet,1,96,BF16"})
     void everyConvolutionAndProductIsFast(String name, int channels, int size, Precision precision) {
-        Model model = Zoo.model(name, Shape.of(channels, size, size), 2, 0);
+        Model model = Zoo.model(name, Shape.of(channels, size, size), 2, ModelOptions.DEFAULT);
         Trainer.Options options = new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-3),
                 Schedule.CONSTANT, 0,
                 precision, 8, 1);

@@ -118,9 +118,9 @@ public final class Kernels {
     }
 
     /** {@code y = factor x}. */
-    public static void scale(MemorySegment x, float factor, MemorySegment y, long n) {
+    public static void scale(int dtype, MemorySegment x, float factor, MemorySegment y, long n) {
         try {
-            check("ist_scale", (int) Table.SCALE.invokeExact(x, factor, y, n));
+            check("ist_scale", (int) Table.SCALE.invokeExact(dtype, x, factor, y, n));
         } catch (Throwable t) {
             throw failure("ist_scale", t);
         }

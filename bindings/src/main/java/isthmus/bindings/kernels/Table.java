@@ -21,7 +21,7 @@ final class Table {
     static final MethodHandle CLIP_FACTOR = LIBRARY.bind("ist_clip_factor", "ipdp");
     static final MethodHandle FOLD = LIBRARY.bind("ist_fold", "ippplpl");
     static final MethodHandle DIFFERENCE = LIBRARY.bind("ist_difference", "ipppl");
-    static final MethodHandle SCALE = LIBRARY.bind("ist_scale", "ipfpl");
+    static final MethodHandle SCALE = LIBRARY.bind("ist_scale", "iipfpl");
     static final MethodHandle AXPY = LIBRARY.bind("ist_axpy", "ifppl");
     static final MethodHandle COPY = LIBRARY.bind("ist_copy", "ippl");
     static final MethodHandle CONVERT = LIBRARY.bind("ist_convert", "iipipl");

@@ -54,7 +54,7 @@ class WeightKernelsTest {
                 Kernels.difference(a, b, y, n);
                 for (int i = 0; i < n; i++)
                     assertEquals(at(a, i) - at(b, i), at(y, i));
-                Kernels.scale(a, 0.5f, y, n);
+                Kernels.scale(Kernels.F32, a, 0.5f, y, n);
                 for (int i = 0; i < n; i++)
                     assertEquals(at(a, i) * 0.5f, at(y, i));
                 Kernels.axpy(2, b, y, n);

@@ -17,6 +17,7 @@ import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
+import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
@@ -53,6 +54,7 @@ final class CpuBackend implements Backend {
             Map.entry(Relu.class, own(OwnKernels::relu)),
             Map.entry(Relu.BackwardPass.class, own(OwnKernels::reluBackward)),
             Map.entry(Add.class, own(OwnKernels::add)),
+            Map.entry(Multiply.class, own(OwnKernels::multiply)),
             Map.entry(Dropout.class, own(OwnKernels::dropout)),
             Map.entry(Cast.class, own(OwnKernels::cast)),
             Map.entry(Flatten.class, own(OwnKernels::flatten)),

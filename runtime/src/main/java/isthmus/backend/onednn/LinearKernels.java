@@ -4,6 +4,7 @@ import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
 import isthmus.backend.onednn.Matmul.Operand;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.op.Linear;
 import isthmus.op.Node;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
@@ -20,9 +21,12 @@ final class LinearKernels {
         long in = n.in(0).shape().dim(1);
         long out = n.out(0).shape().dim(1);
         DType type = types.apply(n.in(0));
-        return product(new Product(dnnl, n, 0, 1, 2), k -> Matmul.prepare(k, Operand.rowMajor(type, rows, in),
-                Operand.transposed(DType.F32, in, out), Operand.rowMajor(types.apply(n.out(0)), rows, out), true,
-                type));
+        boolean bias = ((Linear) n.op()).bias();
+        return product(new Product(dnnl, n, 0, 1, bias ? 2 : -1),
+                k -> Matmul.prepare(k, Operand.rowMajor(type, rows, in),
+                        Operand.transposed(DType.F32, in, out), Operand.rowMajor(types.apply(n.out(0)), rows, out),
+                        bias,
+                        type));
     }
 
     static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
@@ -40,6 +44,7 @@ final class LinearKernels {
         long in = n.in(0).shape().dim(1);
         long out = n.in(1).shape().dim(1);
         DType type = types.apply(n.in(0));
+        boolean bias = ((Linear.BackwardWeights) n.op()).bias();
         return product(new Product(dnnl, n, 1, 0, -1) {
             private MemorySegment dy;
             private MemorySegment db;
@@ -48,13 +53,13 @@ final class LinearKernels {
             public void bind(Addresses a) {
                 super.bind(a);
                 dy = a.of(n.in(1));
-                db = a.of(n.out(1));
+                db = bias ? a.of(n.out(1)) : MemorySegment.NULL;
             }
 
             @Override
             public void run() {
                 super.run();
-                Kernels.columnSum(OwnKernels.code(types.apply(n.in(1))), dy, out, db, rows, out);
+                if (bias) Kernels.columnSum(OwnKernels.code(types.apply(n.in(1))), dy, out, db, rows, out);
             }
         }, k -> Matmul.prepare(k, Operand.transposed(types.apply(n.in(1)), out, rows), Operand.rowMajor(type, rows, in),
                 Operand.rowMajor(DType.F32, out, in), false, type));

@@ -5,6 +5,7 @@ import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.op.BceWithLogits;
 import isthmus.op.Dropout;
+import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
@@ -57,6 +58,17 @@ final class OwnKernels {
             MemorySegment b = at.of(n.in(1));
             MemorySegment y = at.of(n.out(0));
             return () -> Kernels.add(t, a, b, y, size);
+        });
+    }
+
+    static Kernel multiply(Node n, Function<Value, DType> types) {
+        float factor = ((Multiply) n.op()).factor();
+        int t = code(types.apply(n.out(0)));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("scale", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            return () -> Kernels.scale(t, x, factor, y, size);
         });
     }
 
