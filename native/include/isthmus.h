@@ -182,6 +182,12 @@ IST_API int ist_avg_pool_backward(int dtype, const ist_window *window, const voi
 IST_API int ist_global_avg_pool(int dtype, const void *x, void *y, int64_t n, int64_t s, int64_t c);
 IST_API int ist_global_avg_pool_backward(int dtype, const void *dy, void *dx, int64_t n, int64_t s, int64_t c);
 
+/* Upsampling to a larger size (of the window batch, channels, in and out are read): y [batch,out,c] from x [batch,in,c]. At
+ * output position o of an axis: nearest, x[floor(o in / out)]; linear, between half-pixel centres, x at
+ * max((o + 0.5) in / out - 0.5, 0), held beyond the last. Backward gathers, so its bits do not depend on the threads. */
+IST_API int ist_upsample(int dtype, const ist_window *window, int linear, const void *x, void *y);
+IST_API int ist_upsample_backward(int dtype, const ist_window *window, int linear, const void *dy, void *dx);
+
 /* Direct convolution for shapes that have no faster way: x [batch,in,channels], w [out_channels,channels/groups,kernel]
  * float32, bias [out_channels] or NULL, y [batch,out,out_channels]. The bias has the gradient ist_column_sum of dy. */
 IST_API int ist_conv(int dtype, const ist_window *window, const void *x, const float *w, const float *bias, void *y);

@@ -22,12 +22,14 @@ import isthmus.op.Multiply;
 import isthmus.op.Normalize;
 import isthmus.op.Relu;
 import isthmus.op.UpdateStatistics;
+import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.IntStream;
 
 /** Cases of every op: tiny ones for finite differences, awkward ones for fast kernels. */
@@ -107,6 +109,15 @@ final class OpTable {
         all.add(new OpCase("flatten one position" + suffix).arg("x", ACTIVATION, x[0], x[1], 1, 1).op(new Flatten()));
         all.add(new OpCase("dropout" + suffix).arg("x", ACTIVATION, x[0], x[1] * x[2]).op(new Dropout(0.3f, 5)));
         all.add(new OpCase("dropout, four axes" + suffix).arg("x", ACTIVATION, x).op(new Dropout(0.5f, 1)));
+        for (Upsample.Mode mode : Upsample.Mode.values()) {
+            String name = "upsample " + mode.name().toLowerCase(Locale.ROOT);
+            all.add(new OpCase(name + " by 2" + suffix).arg("x", ACTIVATION, x)
+                    .op(new Upsample(List.of(2 * x[2], 2 * x[3]), mode)));
+            all.add(new OpCase(name + " by odd ratios" + suffix).arg("x", ACTIVATION, x)
+                    .op(new Upsample(List.of(2 * x[2] + 1, x[3]), mode)));
+            all.add(new OpCase(name + " of a volume" + suffix).arg("x", ACTIVATION, 1, x[1], 2, 3, 4)
+                    .op(new Upsample(List.of(4, 9, 7), mode)));
+        }
         for (boolean residual : new boolean[]{false, true})
             for (boolean relu : new boolean[]{false, true})
                 all.add(batchNorm(suffix, residual, relu, x));

@@ -19,6 +19,7 @@ import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Spec;
+import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.ChannelsLast;
@@ -77,6 +78,7 @@ final class OpCases {
             case "max_pool" -> one(new MaxPool(pool()), "x");
             case "avg_pool" -> one(new AvgPool(pool()), "x");
             case "global_avg_pool" -> one(new GlobalAvgPool(), "x");
+            case "upsample" -> upsample();
             case "batch_norm" -> batchNorm();
             case "group_norm" -> one(new GroupNorm(c.attrs().get("groups").asInt(), c.attrs().get("eps").floatValue(),
                     false, false), "x", "weight", "bias");
@@ -106,6 +108,15 @@ final class OpCases {
         int axes = in.get("x").shape().rank() - 2;
         return new Window(c.perAxis("kernel", axes), c.perAxis("stride", axes), c.perAxis("padding", axes),
                 java.util.Collections.nCopies(axes, 1));
+    }
+
+    private Optional<Value> upsample() {
+        Shape x = in.get("x").shape();
+        List<Integer> scale = c.perAxis("scale", x.rank() - 2);
+        List<Integer> size = java.util.stream.IntStream.range(0, scale.size())
+                .mapToObj(i -> scale.get(i) * x.dim(2 + i)).toList();
+        boolean linear = c.attrs().get("mode").asString().equals("linear");
+        return one(new Upsample(size, linear ? Upsample.Mode.LINEAR : Upsample.Mode.NEAREST), "x");
     }
 
     private Optional<Value> batchNorm() {

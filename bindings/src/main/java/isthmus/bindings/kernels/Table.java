@@ -44,6 +44,8 @@ final class Table {
     static final MethodHandle AVG_POOL_BACKWARD = LIBRARY.bind("ist_avg_pool_backward", "iippp");
     static final MethodHandle GLOBAL_AVG_POOL = LIBRARY.bind("ist_global_avg_pool", "iipplll");
     static final MethodHandle GLOBAL_AVG_POOL_BACKWARD = LIBRARY.bind("ist_global_avg_pool_backward", "iipplll");
+    static final MethodHandle UPSAMPLE = LIBRARY.bind("ist_upsample", "iipipp");
+    static final MethodHandle UPSAMPLE_BACKWARD = LIBRARY.bind("ist_upsample_backward", "iipipp");
     static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
     static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");

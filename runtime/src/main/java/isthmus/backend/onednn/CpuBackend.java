@@ -23,6 +23,7 @@ import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.UpdateStatistics;
+import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import java.lang.foreign.Arena;
@@ -65,6 +66,8 @@ final class CpuBackend implements Backend {
             Map.entry(AvgPool.BackwardPass.class, own(PoolKernels::averageBackward)),
             Map.entry(GlobalAvgPool.class, own(PoolKernels::global)),
             Map.entry(GlobalAvgPool.BackwardPass.class, own(PoolKernels::globalBackward)),
+            Map.entry(Upsample.class, own(UpsampleLowering::forward)),
+            Map.entry(Upsample.BackwardPass.class, own(UpsampleLowering::backward)),
             Map.entry(CrossEntropy.class, own(OwnKernels::crossEntropy)),
             Map.entry(BceWithLogits.class, own(OwnKernels::bceWithLogits)));
 

@@ -20,6 +20,11 @@ final class Windows {
         return s;
     }
 
+    /** From one shape to another, where there is no window: only batch, channels, in and out mean something. */
+    static MemorySegment between(Arena arena, Shape x, Shape y) {
+        return write(arena, Window.of(x.rank() - 2, 1, 1, 0), x, y, 1);
+    }
+
     private static List<Integer> spatial(Shape s) { return IntStream.range(2, s.rank()).mapToObj(s::dim).toList(); }
 
     private static long[] axes(List<Integer> values, int missing) {
