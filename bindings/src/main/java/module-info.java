@@ -4,4 +4,8 @@ module isthmus.bindings {
     exports isthmus.bindings to isthmus.runtime;
     exports isthmus.bindings.onednn to isthmus.runtime;
     exports isthmus.bindings.kernels to isthmus.runtime;
+    exports isthmus.bindings.cuda to isthmus.runtime;
+    exports isthmus.bindings.nvrtc to isthmus.runtime;
+    exports isthmus.bindings.cublas to isthmus.runtime;
+    exports isthmus.bindings.cudnn to isthmus.runtime;
 }

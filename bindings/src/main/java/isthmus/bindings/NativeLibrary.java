@@ -59,6 +59,16 @@ public final class NativeLibrary {
         return Optional.of(Libc.dlsym(handle, symbol)).filter(a -> a.address() != 0);
     }
 
+    /** A library in a file, opened by its full path. */
+    public static NativeLibrary file(String name, Path file) {
+        return open(name, file.toAbsolutePath().toString());
+    }
+
+    /** A library that the system's loader finds by its soname. */
+    public static NativeLibrary system(String name, String soname) {
+        return open(name, soname);
+    }
+
     private static NativeLibrary open(String name, String file) {
         try {
             return new NativeLibrary(name, Libc.dlopen(file), file, null);
@@ -67,7 +77,8 @@ public final class NativeLibrary {
         }
     }
 
-    private static NativeLibrary absent(String name, String why) {
+    /** A library that is not there, and why. */
+    public static NativeLibrary absent(String name, String why) {
         return new NativeLibrary(name, null, null, name + " cannot be used: " + why);
     }
 

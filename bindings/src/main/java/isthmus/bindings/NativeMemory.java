@@ -2,6 +2,7 @@ package isthmus.bindings;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.function.Consumer;
 
 /** Memory outside the Java heap: views of addresses that native code returned, and large zeroed blocks. */
 public final class NativeMemory {
@@ -13,6 +14,11 @@ public final class NativeMemory {
     /** A view of {@code bytes} bytes at an address that native code returned; nothing owns or frees it. */
     public static MemorySegment view(MemorySegment address, long bytes) {
         return address.reinterpret(bytes);
+    }
+
+    /** A view of a block that native code allocated; the arena owns it and gives it back by {@code release}. */
+    public static MemorySegment owned(MemorySegment address, long bytes, Arena arena, Consumer<MemorySegment> release) {
+        return address.reinterpret(bytes, arena, freed -> release.accept(address));
     }
 
     /** The zero-terminated text at an address that native code returned. */

@@ -16,15 +16,13 @@ import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.jar.JarFile;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -35,41 +33,18 @@ import org.junit.jupiter.api.io.TempDir;
 class AbiTest {
     private static final String DNNL_HEADERS = "org/bytedeco/dnnl/linux-x86_64/include/";
 
-    /** Prints a function's ABI letters from its type; nothing is called, so nothing is linked. */
-    private static final String PRINTER = """
-            #include <cstdint>
-            #include <cstdio>
-            #include <cstddef>
-            #include <type_traits>
-            template <class T> constexpr char letter() {
-                if constexpr (std::is_void_v<T>) return 'v';
-                else if constexpr (std::is_pointer_v<T>) return 'p';
-                else if constexpr (std::is_same_v<T, float>) return 'f';
-                else if constexpr (std::is_same_v<T, double>) return 'd';
-                else if constexpr (std::is_integral_v<T> || std::is_enum_v<T>)
-                    return sizeof(T) == 8 ? 'l' : sizeof(T) == 4 ? 'i' : '?';
-                else return '?';
-            }
-            template <class F> struct print;
-            template <class R, class... A> struct print<R (*)(A...)> {
-                print(const char *name) {
-                    std::printf("%s %c", name, letter<R>());
-                    (std::putchar(letter<A>()), ...);
-                    std::putchar('\\n');
-                }
-            };
-            #define FUNCTION(name) print<decltype(&name)>(#name);
-            #define NUMBER(name) std::printf("%s %lld\\n", #name, (long long)(name));
-            """;
-
     @TempDir
     Path folder;
 
     @Test
-    void oneDnnAsWrittenDown() throws IOException { assertEquals(golden("onednn.abi"), text(OneDnn.signatures())); }
+    void oneDnnAsWrittenDown() throws IOException {
+        assertEquals(golden("onednn.abi"), HeaderCheck.text(OneDnn.signatures()));
+    }
 
     @Test
-    void kernelsAsWrittenDown() throws IOException { assertEquals(golden("kernels.abi"), text(Kernels.signatures())); }
+    void kernelsAsWrittenDown() throws IOException {
+        assertEquals(golden("kernels.abi"), HeaderCheck.text(Kernels.signatures()));
+    }
 
     @Test
     void oneDnnAsItsHeadersSay() throws Exception {
@@ -86,7 +61,8 @@ class AbiTest {
         numbers.put("sizeof(dnnl_dim_t)", 8L);
         numbers.put("offsetof(dnnl_version_t, patch)", 8L);
         assertTrue(numbers.size() > 100, "constants found: " + numbers.size());
-        compare(include, "#include <oneapi/dnnl/dnnl.h>\n#include <oneapi/dnnl/dnnl_debug.h>\n", OneDnn.signatures(),
+        HeaderCheck.compare(folder, List.of(include),
+                "#include <oneapi/dnnl/dnnl.h>\n#include <oneapi/dnnl/dnnl_debug.h>\n", OneDnn.signatures(),
                 numbers);
     }
 
@@ -107,7 +83,7 @@ class AbiTest {
                         Map.entry("offsetof(ist_window, in)", 32L), Map.entry("offsetof(ist_window, dilation)", 152L),
                         Map.entry("IST_F32", (long) Kernels.F32), Map.entry("IST_BF16", (long) Kernels.BF16),
                         Map.entry("IST_F16", (long) Kernels.F16)));
-        compare(include, "#include <isthmus.h>\n", Kernels.signatures(), numbers);
+        HeaderCheck.compare(folder, List.of(include), "#include <isthmus.h>\n", Kernels.signatures(), numbers);
     }
 
     @Test
@@ -136,47 +112,10 @@ class AbiTest {
         return macro ? field : field.toLowerCase(Locale.ROOT);
     }
 
-    private static String text(Map<String, String> signatures) {
-        return signatures.entrySet().stream().map(e -> e.getKey() + " " + e.getValue() + "\n").sorted()
-                .collect(Collectors.joining());
-    }
-
     private static String golden(String name) throws IOException {
         try (InputStream in = AbiTest.class.getResourceAsStream(name)) {
             return new String(in.readAllBytes(), StandardCharsets.UTF_8);
         }
-    }
-
-    private void compare(Path include, String headers, Map<String, String> signatures, Map<String, Long> numbers)
-            throws Exception {
-        var source = new StringBuilder(PRINTER).append(headers).append("int main() {\n");
-        signatures.keySet().forEach(n -> source.append("FUNCTION(").append(n).append(")\n"));
-        numbers.keySet().forEach(n -> source.append("NUMBER((").append(n).append("))\n"));
-        var expected = new StringBuilder();
-        signatures.forEach((name, letters) -> expected.append(name).append(' ').append(letters).append('\n'));
-        numbers.forEach((name, value) -> expected.append('(').append(name).append(") ").append(value).append('\n'));
-        assertEquals(expected.toString(), compileAndRun(include, source.append("}\n").toString()));
-    }
-
-    private String compileAndRun(Path include, String source) throws Exception {
-        Optional<String> compiler = Stream.of("g++", "clang++").filter(AbiTest::isInstalled).findFirst();
-        if (compiler.isEmpty()) System.out.println("AbiTest: headers not compared: there is no g++ or clang++");
-        Assumptions.assumeTrue(compiler.isPresent(), "there is no g++ or clang++");
-        Path code = Files.writeString(folder.resolve("abi.cpp"), source);
-        Path program = folder.resolve("abi");
-        output(compiler.get(), "-std=c++17", "-I", include.toString(), "-o", program.toString(), code.toString());
-        return output(program.toString());
-    }
-
-    private static boolean isInstalled(String program) {
-        return Arrays.stream(System.getenv("PATH").split(":")).anyMatch(p -> Files.isExecutable(Path.of(p, program)));
-    }
-
-    private static String output(String... command) throws Exception {
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String text = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertEquals(0, process.waitFor(), text);
-        return text;
     }
 
     private static URL resource(String name) {

@@ -1,0 +1,2 @@
+/** Matrix products by cuBLASLt. */
+package isthmus.bindings.cublas;

@@ -1,0 +1,2 @@
+/** NVIDIA's run-time compiler. */
+package isthmus.bindings.nvrtc;
