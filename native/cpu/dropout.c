@@ -1,4 +1,4 @@
-/* Dropout whose mask is a function of seed, step, op and place, so that nothing is stored for the backward pass. */
+/* Dropout and stochastic depth whose mask is a function of seed, step, op and place, so that nothing is stored for the backward pass. */
 #include "kernel.h"
 
 /* The finaliser of splitmix64 (Steele, Lea and Flood 2014). */
@@ -10,13 +10,21 @@ INLINE uint64_t mix(uint64_t z) {
 
 #define GOLDEN 0x9E3779B97F4A7C15u
 
+/* 24 random bits as a number in [0, 1) are at least p exactly if they are at least this. */
+INLINE uint64_t threshold_of(float p) { return (uint64_t)ceil((double)p * 0x1p24); }
+
+INLINE uint64_t key_of(const int64_t *state, int op) {
+    return mix((uint64_t)state[0] ^ mix((uint64_t)state[1] * GOLDEN + (uint64_t)(int64_t)op));
+}
+
+INLINE int kept(uint64_t key, int64_t i, uint64_t threshold) { return mix(key + (uint64_t)i * GOLDEN) >> 40 >= threshold; }
+
 INLINE void dropout_range(int dt, const void *x, void *y, float p, uint64_t key, int64_t from, int64_t to) {
-    /* 24 random bits as a number in [0, 1) are at least p exactly if they are at least this. */
-    uint64_t threshold = (uint64_t)ceil((double)p * 0x1p24);
+    uint64_t threshold = threshold_of(p);
     float scale = 1 / (1 - p);
     SIMD for (int64_t i = from; i < to; i++) {
-        float kept = load(dt, x, i) * scale;
-        store(dt, y, i, mix(key + (uint64_t)i * GOLDEN) >> 40 >= threshold ? kept : 0);
+        float v = load(dt, x, i) * scale;
+        store(dt, y, i, kept(key, i, threshold) ? v : 0);
     }
 }
 
@@ -24,7 +32,29 @@ int KERNEL(dropout)(int dtype, const void *x, void *y, float p, const int64_t *s
     REQUIRE_DTYPE(dtype);
     REQUIRE_SIZE(n);
     REQUIRE(p >= 0 && p < 1, "%s: the probability %g is not in [0, 1)", __func__, p);
-    uint64_t key = mix((uint64_t)state[0] ^ mix((uint64_t)state[1] * GOLDEN + (uint64_t)(int64_t)op));
+    uint64_t key = key_of(state, op);
     PARALLEL(n, n, GRAIN, TYPED(dtype, dropout_range, x, y, p, key, from, to));
+    return IST_OK;
+}
+
+/* Elements [from, to) of samples that lie one after the other. */
+INLINE void depth_range(int dt, const void *x, void *y, float p, uint64_t key, int64_t size, int64_t from, int64_t to) {
+    uint64_t threshold = threshold_of(p);
+    for (int64_t i = from; i < to;) {
+        int64_t end = min64(to, (i / size + 1) * size);
+        float scale = kept(key, i / size, threshold) ? 1 / (1 - p) : 0;
+        if (scale == 0) SIMD for (int64_t j = i; j < end; j++) store(dt, y, j, 0); /* even where x is no number */
+        else SIMD for (int64_t j = i; j < end; j++) store(dt, y, j, load(dt, x, j) * scale);
+        i = end;
+    }
+}
+
+int KERNEL(stochastic_depth)(int dtype, const void *x, void *y, float p, const int64_t *state, int op, int64_t n,
+                             int64_t size) {
+    REQUIRE_DTYPE(dtype);
+    REQUIRE(n >= 0 && size > 0, "%s: %lld samples of %lld elements", __func__, (long long)n, (long long)size);
+    REQUIRE(p >= 0 && p < 1, "%s: the probability %g is not in [0, 1)", __func__, p);
+    uint64_t key = key_of(state, op);
+    PARALLEL(n * size, n * size, GRAIN, TYPED(dtype, depth_range, x, y, p, key, size, from, to));
     return IST_OK;
 }

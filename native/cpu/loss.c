@@ -1,4 +1,4 @@
-/* Losses with their gradients, and the functions that turn logits into probabilities. */
+/* Losses with their gradients, and softmax. */
 #include "kernel.h"
 
 static void softmax_row(const float *x, double *p, int64_t c, double *log_sum) {
@@ -64,6 +64,28 @@ int KERNEL(bce_with_logits)(const float *logits, const float *labels, const floa
     return IST_OK;
 }
 
+int KERNEL(focal)(const float *logits, const float *labels, const float *positive_weights, double gamma, double alpha,
+                  float *loss, float *gradient, int64_t n, int64_t c) {
+    REQUIRE(n >= 0 && c > 0, "%s: logits [%lld,%lld]", __func__, (long long)n, (long long)c);
+    REQUIRE(gamma >= 0, "%s: gamma is %g, not 0 or more", __func__, gamma);
+    int64_t known = 0;
+    for (int64_t i = 0; i < n * c; i++) known += labels[i] >= 0;
+    double sum = 0;
+    for (int64_t i = 0; i < n * c; i++) {
+        if (!(labels[i] >= 0)) {
+            if (gradient) gradient[i] = 0;
+            continue;
+        }
+        double sign = labels[i] > 0 ? 1 : -1, x = sign * logits[i];
+        double p = 1 / (1 + exp(-x)), miss = 1 / (1 + exp(x)), surprise = (x < 0 ? -x : 0) + log1p(exp(-fabs(x)));
+        double w = alpha * (sign > 0 && positive_weights ? positive_weights[i % c] : 1) * pow(miss, gamma);
+        sum += w * surprise;
+        if (gradient) gradient[i] = (float)(-sign * w * (gamma * p * surprise + miss) / (double)known);
+    }
+    *loss = known ? (float)(sum / (double)known) : 0;
+    return IST_OK;
+}
+
 static void softmax_range(const float *x, float *y, int64_t c, int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) {
         double max = -INFINITY, sum = 0;
@@ -76,11 +98,5 @@ static void softmax_range(const float *x, float *y, int64_t c, int64_t from, int
 int KERNEL(softmax)(const float *x, float *y, int64_t n, int64_t c) {
     REQUIRE(n >= 0 && c > 0, "%s: [%lld,%lld]", __func__, (long long)n, (long long)c);
     PARALLEL(n * c * 8, n, 16, softmax_range(x, y, c, from, to));
-    return IST_OK;
-}
-
-int KERNEL(sigmoid)(const float *x, float *y, int64_t n) {
-    REQUIRE_SIZE(n);
-    PARALLEL(n * 8, n, GRAIN, for (int64_t i = from; i < to; i++) y[i] = (float)(1 / (1 + exp(-(double)x[i]))));
     return IST_OK;
 }

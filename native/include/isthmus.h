@@ -112,9 +112,34 @@ IST_API int ist_scale(int dtype, const void *x, float factor, void *y, int64_t n
 /* y = max(a + b, 0). Its backward is ist_relu_backward, once, for both. */
 IST_API int ist_add_relu(int dtype, const void *a, const void *b, void *y, int64_t n);
 
+/* y = 1 / (1 + exp(-x)), and dx = dy y (1 - y) from the forward result y. */
+IST_API int ist_sigmoid(int dtype, const void *x, void *y, int64_t n);
+IST_API int ist_sigmoid_backward(int dtype, const void *y, const void *dy, void *dx, int64_t n);
+
+/* y = x s with s = 1 / (1 + exp(-x)), and dx = dy s (1 + x (1 - s)) from the input x. */
+IST_API int ist_silu(int dtype, const void *x, void *y, int64_t n);
+IST_API int ist_silu_backward(int dtype, const void *x, const void *dy, void *dx, int64_t n);
+
 /* y = keep ? x / (1 - p) : 0. Whether element i stays depends on (state[0] = seed, state[1] = step, op, i) alone
  * (splitmix64), so the backward pass is the same call on dy. 0 <= p < 1. */
 IST_API int ist_dropout(int dtype, const void *x, void *y, float p, const int64_t *state, int op, int64_t n);
+
+/* The same for n samples of `size` elements, each kept or dropped as a whole. */
+IST_API int ist_stochastic_depth(int dtype, const void *x, void *y, float p, const int64_t *state, int op, int64_t n,
+                                 int64_t size);
+
+/* ---- Channels ---- */
+
+/* y[r,j] = x[r,j]: c columns of rows that are ldx apart, to rows that are ldy apart. */
+IST_API int ist_copy_columns(int dtype, const void *x, int64_t ldx, void *y, int64_t ldy, int64_t rows, int64_t c);
+
+/* y[i,r,j] = x[i,r,j] s[i,j] for n samples of `rows` rows; in place allowed. */
+IST_API int ist_scale_channels(int dtype, const void *x, const void *s, void *y, int64_t n, int64_t rows, int64_t c);
+
+/* dx[i,r,j] = dy[i,r,j] s[i,j]; ds[i,j] = sum over r of dy[i,r,j] x[i,r,j]. Bits do not depend on the number of threads;
+ * dx may be x or dy. */
+IST_API int ist_scale_channels_backward(int dtype, const void *x, const void *s, const void *dy, void *dx, void *ds,
+                                        int64_t n, int64_t rows, int64_t c);
 
 /* ---- Batch normalisation (Ioffe and Szegedy 2015); rows of x and dx are ldx >= c apart, all others ldy >= c ---- */
 
@@ -205,11 +230,14 @@ IST_API int ist_cross_entropy(const float *logits, const int32_t *labels, float 
 IST_API int ist_bce_with_logits(const float *logits, const float *labels, const float *positive_weights, float *loss,
                                 float *gradient, int64_t n, int64_t c);
 
+/* Focal loss (Lin et al. 2017): mean over known labels (>= 0) of alpha w (1 - p)^gamma (-log p), p the probability of the
+ * label as it is; w = positive_weights[column] (1 if NULL) for labels above 0, else 1. Unknown ones contribute nothing, and
+ * none known gives 0. */
+IST_API int ist_focal(const float *logits, const float *labels, const float *positive_weights, double gamma,
+                      double alpha, float *loss, float *gradient, int64_t n, int64_t c);
+
 /* Row-wise softmax; in place allowed. */
 IST_API int ist_softmax(const float *x, float *y, int64_t n, int64_t c);
-
-/* y = 1 / (1 + exp(-x)); in place allowed. */
-IST_API int ist_sigmoid(const float *x, float *y, int64_t n);
 
 /* ---- Layout ---- */
 

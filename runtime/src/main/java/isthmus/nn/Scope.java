@@ -3,6 +3,7 @@ package isthmus.nn;
 import isthmus.graph.Graph;
 import isthmus.op.Add;
 import isthmus.op.ChannelStatistics;
+import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
@@ -11,9 +12,14 @@ import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
+import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
+import isthmus.op.Scale;
+import isthmus.op.Sigmoid;
+import isthmus.op.Silu;
+import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
 import isthmus.op.Window;
@@ -144,6 +150,18 @@ public final class Scope {
     /** {@code max(x, 0)}. */
     public Value relu(Value x) { return apply(new Relu(), x); }
 
+    /** {@code x sigmoid(x)}. */
+    public Value silu(Value x) { return apply(new Silu(), x); }
+
+    /** {@code 1 / (1 + exp(-x))}. */
+    public Value sigmoid(Value x) { return apply(new Sigmoid(), x); }
+
+    /** One factor a sample and channel: x {@code [N,C,...]}, factors {@code [N,C,1,...]}. */
+    public Value scale(Value x, Value factors) { return apply(new Scale(), x, factors); }
+
+    /** Values side by side along the channels. */
+    public Value concat(Value... parts) { return apply(new Concat(), parts); }
+
     /** Sum of two values of one shape. */
     public Value add(Value a, Value b) { return apply(new Add(), a, b); }
 
@@ -163,8 +181,19 @@ public final class Scope {
     /** Dropout; nothing in evaluation or with probability 0. */
     public Value dropout(Value x, float probability) {
         if (!training || probability == 0) return x;
-        int id = (int) graph.nodes().stream().filter(n -> n.op() instanceof Dropout).count();
-        return apply(new Dropout(probability, id), x);
+        return apply(new Dropout(probability, randomOps()), x);
+    }
+
+    /** Stochastic depth by samples, on the branch of a residual sum; nothing in evaluation or with probability 0. */
+    public Value stochasticDepth(Value x, float probability) {
+        if (!training || probability == 0) return x;
+        return apply(new StochasticDepth(probability, randomOps()), x);
+    }
+
+    /** Random ops so far: the next one's id. */
+    private int randomOps() {
+        return (int) graph.nodes().stream().map(Node::op)
+                .filter(op -> op instanceof Dropout || op instanceof StochasticDepth).count();
     }
 
     /** A fully connected layer. */

@@ -21,6 +21,15 @@ public sealed interface Loss {
     /** One or several yes-or-no findings; labels float32 {@code [N,C]}: 1, 0, negative for unknown. */
     record BinaryCrossEntropy(List<Float> positiveWeights) implements Loss {}
 
+    /**
+     * {@link BinaryCrossEntropy} whose easy samples weigh little: the rarer a finding, the better it is learnt.
+     *
+     * @param gamma how fast the weight falls with the probability of being right; 2 is usual, 0 is cross-entropy
+     * @param alpha factor on all
+     * @param positiveWeights one factor a finding on its positives; empty for 1
+     */
+    record Focal(double gamma, double alpha, List<Float> positiveWeights) implements Loss {}
+
     /** One of several classes; labels int32 {@code [N]}. */
     record SoftmaxCrossEntropy() implements Loss {}
 
@@ -29,10 +38,12 @@ public sealed interface Loss {
         Shape x = logits.shape();
         Spec labels = switch (this) {
             case BinaryCrossEntropy b -> new Spec(x, Kind.FLOAT);
+            case Focal f -> new Spec(x, Kind.FLOAT);
             case SoftmaxCrossEntropy s -> new Spec(Shape.of(x.dim(0)), Kind.LABEL);
         };
         Op op = switch (this) {
             case BinaryCrossEntropy b -> new BceWithLogits(b.positiveWeights);
+            case Focal f -> new isthmus.op.Focal(f.gamma, f.alpha, f.positiveWeights);
             case SoftmaxCrossEntropy s -> new CrossEntropy();
         };
         graph.output(LOSS, graph.apply(LOSS, op, logits, graph.input(LABELS, labels)).getFirst());

@@ -10,10 +10,12 @@ import isthmus.op.Add;
 import isthmus.op.AvgPool;
 import isthmus.op.BceWithLogits;
 import isthmus.op.ChannelStatistics;
+import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
+import isthmus.op.Focal;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
@@ -21,6 +23,10 @@ import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Normalize;
 import isthmus.op.Relu;
+import isthmus.op.Scale;
+import isthmus.op.Sigmoid;
+import isthmus.op.Silu;
+import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
@@ -95,6 +101,17 @@ final class OpTable {
     private static void addCommon(List<OpCase> all, String suffix, int... x) {
         all.add(new OpCase("relu" + suffix).arg("x", ACTIVATION, x).op(new Relu()));
         all.add(new OpCase("multiply" + suffix).arg("x", ACTIVATION, x).op(new Multiply(-1.75f)));
+        all.add(new OpCase("silu" + suffix).arg("x", ACTIVATION, x).op(new Silu()));
+        all.add(new OpCase("sigmoid" + suffix).arg("x", ACTIVATION, x).op(new Sigmoid()));
+        all.add(new OpCase("scale" + suffix).arg("x", ACTIVATION, x).arg("s", ACTIVATION, x[0], x[1], 1, 1)
+                .op(new Scale()));
+        all.add(new OpCase("concat of one" + suffix).arg("x", ACTIVATION, x).op(new Concat()));
+        all.add(new OpCase("concat of three" + suffix).arg("a", ACTIVATION, x)
+                .arg("b", ACTIVATION, x[0], x[1] + 2, x[2], x[3]).arg("c", ACTIVATION, x[0], 1, x[2], x[3])
+                .op(new Concat()));
+        all.add(new OpCase("concat with itself" + suffix).arg("x", ACTIVATION, x)
+                .build((g, in) -> g.apply("concat", new Concat(), in.get("x"), in.get("x")).getFirst()));
+        all.add(new OpCase("stochastic_depth" + suffix).arg("x", ACTIVATION, x).op(new StochasticDepth(0.4f, 3)));
         all.add(new OpCase("add" + suffix).arg("a", ACTIVATION, x).arg("b", ACTIVATION, x).op(new Add()));
         all.add(new OpCase("add to itself" + suffix).arg("x", ACTIVATION, x)
                 .build((g, in) -> g.apply("add", new Add(), in.get("x"), in.get("x")).getFirst()));
@@ -158,6 +175,13 @@ final class OpTable {
         all.add(new OpCase("bce_with_logits, unknown labels and weights").arg("logits", WEIGHT, 3, 2)
                 .arg("labels", TARGET, Shape.of(3, 2), 1, -1, 0, 1, -1, 0)
                 .op(new BceWithLogits(List.of(2.5f, 0.5f))));
+        all.add(new OpCase("focal").arg("logits", WEIGHT, 3, 2).arg("labels", TARGET, Shape.of(3, 2), 1, 0, 0, 1, 1, 1)
+                .op(new Focal(2, 1, List.of())));
+        all.add(new OpCase("focal, unknown labels and weights").arg("logits", WEIGHT, 3, 2)
+                .arg("labels", TARGET, Shape.of(3, 2), 1, -1, 0, 1, -1, 0)
+                .op(new Focal(1.5, 0.25, List.of(2.5f, 0.5f))));
+        all.add(new OpCase("focal, no label known").arg("logits", WEIGHT, 2, 2)
+                .arg("labels", TARGET, Shape.of(2, 2), -1, -1, -1, -1).op(new Focal(2, 1, List.of())));
         all.add(new OpCase("bce_with_logits, no label known").arg("logits", WEIGHT, 2, 2)
                 .arg("labels", TARGET, Shape.of(2, 2), -1, -1, -1, -1).op(new BceWithLogits(List.of())));
     }

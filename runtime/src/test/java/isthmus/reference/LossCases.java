@@ -59,15 +59,19 @@ final class LossCases {
     private static Optional<Loss> loss(Case c) {
         return switch (c.json().get("loss").asString()) {
             case "cross_entropy" -> Optional.of(new Loss.SoftmaxCrossEntropy());
-            case "bce_with_logits" -> {
-                List<Float> weights = new ArrayList<>();
-                JsonNode given = c.attrs().get("pos_weight");
-                if (given != null) for (JsonNode w : given)
-                    weights.add(w.floatValue());
-                yield Optional.of(new Loss.BinaryCrossEntropy(weights));
-            }
+            case "bce_with_logits" -> Optional.of(new Loss.BinaryCrossEntropy(weights(c)));
+            case "focal" -> Optional.of(new Loss.Focal(c.attrs().get("gamma").asDouble(),
+                    c.attrs().get("alpha").asDouble(), weights(c)));
             default -> Optional.empty();
         };
+    }
+
+    private static List<Float> weights(Case c) {
+        List<Float> weights = new ArrayList<>();
+        JsonNode given = c.attrs().get("pos_weight");
+        if (given != null) for (JsonNode w : given)
+            weights.add(w.floatValue());
+        return weights;
     }
 
     private static void targets(Case c, Shape shape, MemorySegment at) {

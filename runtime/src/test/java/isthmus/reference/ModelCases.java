@@ -89,6 +89,7 @@ final class ModelCases {
         return switch (name) {
             case "cross_entropy" -> Optional.of(new Loss.SoftmaxCrossEntropy());
             case "bce_with_logits" -> Optional.of(new Loss.BinaryCrossEntropy(List.of()));
+            case "focal" -> Optional.of(new Loss.Focal(2, 1, List.of()));
             default -> Optional.empty();
         };
     }

@@ -407,15 +407,6 @@ public final class Kernels {
         }
     }
 
-    /** {@code y = 1 / (1 + exp(-x))}. */
-    public static void sigmoid(MemorySegment x, MemorySegment y, long n) {
-        try {
-            check("ist_sigmoid", (int) Table.SIGMOID.invokeExact(x, y, n));
-        } catch (Throwable t) {
-            throw failure("ist_sigmoid", t);
-        }
-    }
-
     /** {@code [n,s,c] -> [n,c,s]}; the element types may differ. */
     public static void channelsFirst(int from, MemorySegment x, int to, MemorySegment y, long n, long s, long c) {
         try {

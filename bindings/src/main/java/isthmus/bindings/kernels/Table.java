@@ -32,6 +32,14 @@ final class Table {
     static final MethodHandle ADD = LIBRARY.bind("ist_add", "iipppl");
     static final MethodHandle ADD_RELU = LIBRARY.bind("ist_add_relu", "iipppl");
     static final MethodHandle DROPOUT = LIBRARY.bind("ist_dropout", "iippfpil");
+    static final MethodHandle STOCHASTIC_DEPTH = LIBRARY.bind("ist_stochastic_depth", "iippfpill");
+    static final MethodHandle SIGMOID = LIBRARY.bind("ist_sigmoid", "iippl");
+    static final MethodHandle SIGMOID_BACKWARD = LIBRARY.bind("ist_sigmoid_backward", "iipppl");
+    static final MethodHandle SILU = LIBRARY.bind("ist_silu", "iippl");
+    static final MethodHandle SILU_BACKWARD = LIBRARY.bind("ist_silu_backward", "iipppl");
+    static final MethodHandle COPY_COLUMNS = LIBRARY.bind("ist_copy_columns", "iiplplll");
+    static final MethodHandle SCALE_CHANNELS = LIBRARY.bind("ist_scale_channels", "iippplll");
+    static final MethodHandle SCALE_CHANNELS_BACKWARD = LIBRARY.bind("ist_scale_channels_backward", "iippppplll");
     static final MethodHandle CHANNEL_STATISTICS = LIBRARY.bind("ist_channel_statistics", "iiplllpp");
     static final MethodHandle UPDATE_STATISTICS = LIBRARY.bind("ist_update_statistics", "ippppfll");
     static final MethodHandle BATCH_NORM = LIBRARY.bind("ist_batch_norm", "iiplppppfpiplll");
@@ -51,8 +59,8 @@ final class Table {
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");
     static final MethodHandle CROSS_ENTROPY = LIBRARY.bind("ist_cross_entropy", "ippppll");
     static final MethodHandle BCE_WITH_LOGITS = LIBRARY.bind("ist_bce_with_logits", "ipppppll");
+    static final MethodHandle FOCAL = LIBRARY.bind("ist_focal", "ipppddppll");
     static final MethodHandle SOFTMAX = LIBRARY.bind("ist_softmax", "ippll");
-    static final MethodHandle SIGMOID = LIBRARY.bind("ist_sigmoid", "ippl");
     static final MethodHandle CHANNELS_FIRST = LIBRARY.bind("ist_channels_first", "iipiplll");
     static final MethodHandle CHANNELS_LAST = LIBRARY.bind("ist_channels_last", "iipiplll");
     static final MethodHandle COLUMN_SUM = LIBRARY.bind("ist_column_sum", "iiplpll");

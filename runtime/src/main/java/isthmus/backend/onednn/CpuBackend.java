@@ -9,10 +9,12 @@ import isthmus.op.AvgPool;
 import isthmus.op.BceWithLogits;
 import isthmus.op.Cast;
 import isthmus.op.ChannelStatistics;
+import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
+import isthmus.op.Focal;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
@@ -22,6 +24,10 @@ import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
+import isthmus.op.Scale;
+import isthmus.op.Sigmoid;
+import isthmus.op.Silu;
+import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
@@ -57,6 +63,15 @@ final class CpuBackend implements Backend {
             Map.entry(Add.class, own(OwnKernels::add)),
             Map.entry(Multiply.class, own(OwnKernels::multiply)),
             Map.entry(Dropout.class, own(OwnKernels::dropout)),
+            Map.entry(StochasticDepth.class, own(Activations::stochasticDepth)),
+            Map.entry(Sigmoid.class, own(Activations::sigmoid)),
+            Map.entry(Sigmoid.BackwardPass.class, own(Activations::sigmoidBackward)),
+            Map.entry(Silu.class, own(Activations::silu)),
+            Map.entry(Silu.BackwardPass.class, own(Activations::siluBackward)),
+            Map.entry(Concat.class, own(Channels::concat)),
+            Map.entry(Concat.Slice.class, own(Channels::slice)),
+            Map.entry(Scale.class, own(Channels::scale)),
+            Map.entry(Scale.BackwardPass.class, own(Channels::scaleBackward)),
             Map.entry(Cast.class, own(OwnKernels::cast)),
             Map.entry(Flatten.class, own(OwnKernels::flatten)),
             Map.entry(Flatten.BackwardPass.class, own(OwnKernels::flattenBackward)),
@@ -69,6 +84,7 @@ final class CpuBackend implements Backend {
             Map.entry(Upsample.class, own(UpsampleLowering::forward)),
             Map.entry(Upsample.BackwardPass.class, own(UpsampleLowering::backward)),
             Map.entry(CrossEntropy.class, own(OwnKernels::crossEntropy)),
+            Map.entry(Focal.class, own(OwnKernels::focal)),
             Map.entry(BceWithLogits.class, own(OwnKernels::bceWithLogits)));
 
     private final int threads;

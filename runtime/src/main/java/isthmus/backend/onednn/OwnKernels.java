@@ -3,13 +3,16 @@ package isthmus.backend.onednn;
 import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.bindings.kernels.LossKernels;
 import isthmus.op.BceWithLogits;
 import isthmus.op.Dropout;
+import isthmus.op.Focal;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -132,13 +135,29 @@ final class OwnKernels {
         List<Float> weights = ((BceWithLogits) n.op()).positiveWeights();
         return new OwnKernel("bce_with_logits", (a, arena) -> {
             Loss at = new Loss(n, a);
-            MemorySegment w = weights.isEmpty()
-                    ? MemorySegment.NULL
-                    : arena.allocate(ValueLayout.JAVA_FLOAT, weights.size());
-            for (int i = 0; i < weights.size(); i++)
-                w.setAtIndex(ValueLayout.JAVA_FLOAT, i, weights.get(i));
+            MemorySegment w = floats(arena, weights);
             return () -> Kernels.bceWithLogits(at.logits, at.labels, w, at.loss, at.gradient, x.dim(0), x.dim(1));
         });
+    }
+
+    static Kernel focal(Node n, Function<Value, DType> types) {
+        Shape x = n.in(0).shape();
+        Focal op = (Focal) n.op();
+        return new OwnKernel("focal", (a, arena) -> {
+            Loss at = new Loss(n, a);
+            MemorySegment w = floats(arena, op.positiveWeights());
+            return () -> LossKernels.focal(at.logits, at.labels, w, op.gamma(), op.alpha(), at.loss, at.gradient,
+                    x.dim(0), x.dim(1));
+        });
+    }
+
+    /** Constants in native memory; NULL if there are none. */
+    private static MemorySegment floats(Arena arena, List<Float> values) {
+        if (values.isEmpty()) return MemorySegment.NULL;
+        MemorySegment to = arena.allocate(ValueLayout.JAVA_FLOAT, values.size());
+        for (int i = 0; i < values.size(); i++)
+            to.setAtIndex(ValueLayout.JAVA_FLOAT, i, values.get(i));
+        return to;
     }
 
     private record Loss(MemorySegment logits, MemorySegment labels, MemorySegment loss, MemorySegment gradient) {
