@@ -2,6 +2,8 @@ package isthmus.reference;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
+import isthmus.nn.Adaptation;
+import isthmus.nn.Lora;
 import isthmus.nn.Model;
 import isthmus.tensor.ChannelsLast;
 import isthmus.tensor.DType;
@@ -42,17 +44,13 @@ final class ModelCases {
             return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT),
                     "model " + model + " is not built yet");
         }
-        if (c.attrs().has("lora")) {
-            return Outcome.skipped(c.name(), precision.name().toLowerCase(java.util.Locale.ROOT),
-                    "LoRA layers are not built yet");
-        }
         return new ModelCases(c, precision).run(backend);
     }
 
     private Outcome run(Backend backend) {
         Shape image = Case.shape(c.json().get("image"));
         Model model = Zoo.model(c.json().get("model").asString(), Shape.of(image.dim(1), image.dim(2), image.dim(3)),
-                c.attrs().get("classes").asInt(), ModelOptions.DEFAULT);
+                c.attrs().get("classes").asInt(), options(c.attrs()));
         checkNames(model);
         Optional<Loss> loss = loss(c.json().get("loss").asString());
         if (loss.isEmpty())
@@ -73,12 +71,25 @@ final class ModelCases {
         return outcome;
     }
 
+    private static ModelOptions options(JsonNode attrs) {
+        if (!attrs.has("lora")) return ModelOptions.DEFAULT;
+        JsonNode lora = attrs.get("lora");
+        List<String> layers = new java.util.ArrayList<>();
+        lora.get("layers").forEach(l -> layers.add(l.asString()));
+        return ModelOptions.DEFAULT
+                .with(Adaptation.lora(new Lora(lora.get("rank").asInt(), lora.get("alpha").asDouble(), layers)));
+    }
+
     private void checkNames(Model model) {
         JsonNode expected = c.json().get("parameters");
+        java.util.Set<String> trainable = new java.util.HashSet<>();
+        c.json().get("trainable").forEach(t -> trainable.add(t.asString()));
         int known = 0;
         for (WeightTable.Entry e : model.table().entries()) {
             if (e.region() == Region.STATISTICS) continue;
             known++;
+            boolean trained = e.region() == Region.TRAINABLE;
+            outcome.check("region of " + e.name(), trained == trainable.contains(e.name()) ? 0 : 1, 0.5);
             boolean same = expected.has(e.name()) && Case.shape(expected.get(e.name())).equals(e.shape());
             outcome.check("name and shape of " + e.name(), same ? 0 : 1, 0.5);
         }
@@ -100,6 +111,7 @@ final class ModelCases {
             if (e.name().endsWith("running_var")) java.util.Arrays.fill(v, 1);
             return v;
         }
+        if (e.name().contains("lora_B")) return c.fill().values(e.name(), e.shape(), 0.02f);
         if (e.shape().rank() >= 2)
             return c.fill().values(e.name(), e.shape(), (float) Math.sqrt(6.0 / e.shape().elementsFrom(1)));
         float[] v = c.fill().values(e.name(), e.shape(), 0.1f);

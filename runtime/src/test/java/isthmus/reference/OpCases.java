@@ -5,6 +5,7 @@ import isthmus.backend.Precision;
 import isthmus.graph.Gradients;
 import isthmus.graph.Graph;
 import isthmus.graph.Program;
+import isthmus.nn.Lora;
 import isthmus.op.Add;
 import isthmus.op.AvgPool;
 import isthmus.op.Cast;
@@ -16,6 +17,7 @@ import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
+import isthmus.op.Multiply;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
@@ -47,7 +49,7 @@ import tools.jackson.databind.JsonNode;
  */
 final class OpCases {
     private static final double TOLERANCE = 1e-5;
-    private static final Set<String> ROW_MAJOR = Set.of("weight", "bias");
+    private static final Set<String> ROW_MAJOR = Set.of("weight", "bias", "lora_A", "lora_B");
 
     private final Case c;
     private final Graph graph = new Graph();
@@ -77,6 +79,7 @@ final class OpCases {
         return switch (c.json().get("op").asString()) {
             case "conv" -> Optional.of(conv());
             case "linear" -> one(new Linear(true, false), "x", "weight", "bias");
+            case "lora" -> Optional.of(lora());
             case "relu" -> one(new Relu(), "x");
             case "silu" -> one(new Silu(), "x");
             case "sigmoid" -> one(new Sigmoid(), "x");
@@ -98,7 +101,7 @@ final class OpCases {
         Value[] arguments = new Value[keys.length];
         for (int i = 0; i < keys.length; i++)
             arguments[i] = in.get(keys[i]);
-        return Optional.of(graph.apply(c.name(), op, arguments).getFirst());
+        return Optional.of(apply(op, arguments));
     }
 
     private Value conv() {
@@ -111,6 +114,16 @@ final class OpCases {
         Op op = new Conv(window, c.attrs().get("groups").asInt(), bias);
         return bias ? one(op, "x", "weight", "bias").get() : one(op, "x", "weight").get();
     }
+
+    /** As a scope builds an adapted linear layer, but with the base trained too: the case asks for its gradients. */
+    private Value lora() {
+        Value base = one(new Linear(true, false), "x", "weight", "bias").get();
+        float scale = new Lora(c.attrs().get("rank").asInt(), c.attrs().get("alpha").asDouble(), List.of("*")).scale();
+        Value low = apply(new Multiply(scale), one(new Linear(false, false), "x", "lora_A").get());
+        return apply(new Add(), base, apply(new Linear(false, false), low, in.get("lora_B")));
+    }
+
+    private Value apply(Op op, Value... arguments) { return graph.apply(c.name(), op, arguments).getFirst(); }
 
     private Window pool() {
         int axes = in.get("x").shape().rank() - 2;
