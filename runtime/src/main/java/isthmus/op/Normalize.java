@@ -8,7 +8,8 @@ import java.util.Map;
  * The second half of batch normalisation, with what may follow it in one pass:
  * {@code z = (x - mean) / sqrt(variance + eps) gamma + beta (+ residual)}, {@code y = relu ? max(z, 0) : z}.
  * Inputs: x {@code [N,C,...]}, mean, variance, gamma, beta {@code [C]}, and the residual if {@code residual}.
- * The derivative takes mean and variance as the batch's own (training); with running statistics there is none.
+ * The derivative takes mean and variance as the batch's own; read from the weight buffer they are running statistics and
+ * constants, and gamma and beta are taken as frozen with them.
  */
 public record Normalize(float epsilon, boolean residual, boolean relu) implements Normalization {
     @Override
@@ -31,6 +32,10 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
     @Override
     public void gradient(Backward b) {
         Node n = b.node();
+        if (n.in(1).role() == Value.Role.PARAMETER) {
+            gradientOfFrozen(b);
+            return;
+        }
         // x, y (for the sign only), dy, mean, variance, gamma
         List<Value> d = b.apply(new BackwardPass(epsilon, residual && relu, relu), n.in(0), n.out(0), b.upstream(0),
                 n.in(1), n.in(2), n.in(3));
@@ -38,6 +43,20 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
         if (b.wants(3)) b.give(3, d.get(1));
         if (b.wants(4)) b.give(4, d.get(2));
         if (residual && b.wants(5)) b.give(5, relu ? d.get(3) : b.upstream(0));
+    }
+
+    private void gradientOfFrozen(Backward b) {
+        Node n = b.node();
+        ShapeException.require(!b.wants(3) && !b.wants(4), name(),
+                "scale or shift is trained while the statistics are frozen; freeze all or nothing of the layer");
+        if (!relu) {
+            if (b.wants(0)) b.give(0, b.apply(new FrozenBackwardPass(epsilon), b.upstream(0), n.in(2), n.in(3)).getFirst());
+            if (residual && b.wants(5)) b.give(5, b.upstream(0));
+            return;
+        }
+        Value dz = b.apply(new Relu.BackwardPass(), n.out(0), b.upstream(0)).getFirst();
+        if (b.wants(0)) b.give(0, b.apply(new FrozenBackwardPass(epsilon), dz, n.in(2), n.in(3)).getFirst());
+        if (residual && b.wants(5)) b.give(5, dz);
     }
 
     @Override
@@ -102,5 +121,24 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
         }
 
         private float dz(Reference r, int i) { return relu && r.in(1)[i] <= 0 ? 0 : r.in(2)[i]; }
+    }
+
+    /** {@code dx = gamma / sqrt(variance + eps) dz} from dz, variance, gamma: all but x is constant. */
+    public record FrozenBackwardPass(float epsilon) implements Op {
+        @Override
+        public String name() { return "frozen_batch_norm_backward"; }
+
+        @Override
+        public List<Spec> infer(List<Spec> in) { return List.of(in.getFirst()); }
+
+        @Override
+        public void reference(Reference r) {
+            int spatial = (int) r.inShape(0).elementsFrom(2);
+            int channels = r.inShape(0).dim(1);
+            for (int i = 0; i < r.in(0).length; i++) {
+                int c = i / spatial % channels;
+                r.out(0)[i] = (float) (r.in(0)[i] * r.in(2)[c] / Math.sqrt(r.in(1)[c] + epsilon));
+            }
+        }
     }
 }

@@ -24,6 +24,8 @@ final class OpCase {
         WEIGHT,
         /** A running statistic. */
         STATISTIC,
+        /** A weight that is not trained, row-major. */
+        FROZEN,
         /** Fed in, float32. */
         TARGET,
         /** Fed in, class numbers. */
@@ -33,7 +35,7 @@ final class OpCase {
     /** One argument; values in logical order. */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Arg(String name, Shape shape, Use use, float[] values) {
-        boolean isParameter() { return use == Use.ACTIVATION || use == Use.WEIGHT || use == Use.STATISTIC; }
+        boolean isParameter() { return use == Use.ACTIVATION || use == Use.WEIGHT || use == Use.STATISTIC || use == Use.FROZEN; }
     }
 
     /** Adds the op under test and returns the value to look at. */
@@ -90,6 +92,7 @@ final class OpCase {
                         graph.parameter(a.name, a.shape, Region.TRAINABLE)).getFirst();
                 case WEIGHT -> graph.parameter(a.name, a.shape, Region.TRAINABLE);
                 case STATISTIC -> graph.parameter(a.name, a.shape, Region.STATISTICS);
+                case FROZEN -> graph.parameter(a.name, a.shape, Region.FROZEN);
                 case TARGET -> graph.input(a.name, new Spec(a.shape, Kind.FLOAT));
                 case LABEL -> graph.input(a.name, new Spec(a.shape, Kind.LABEL));
             });

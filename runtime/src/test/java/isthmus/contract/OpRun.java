@@ -55,7 +55,7 @@ final class OpRun implements AutoCloseable {
 
     private static void pack(OpCase.Arg a, MemorySegment at) {
         switch (a.use()) {
-            case WEIGHT, STATISTIC -> MemorySegment.copy(a.values(), 0, at, ValueLayout.JAVA_FLOAT, 0,
+            case WEIGHT, STATISTIC, FROZEN -> MemorySegment.copy(a.values(), 0, at, ValueLayout.JAVA_FLOAT, 0,
                     a.values().length);
             case LABEL -> ChannelsLast.pack(a.values(), a.shape(), DType.I32, at);
             default -> ChannelsLast.pack(a.values(), a.shape(), DType.F32, at);

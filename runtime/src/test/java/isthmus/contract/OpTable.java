@@ -1,6 +1,7 @@
 package isthmus.contract;
 
 import static isthmus.contract.OpCase.Use.ACTIVATION;
+import static isthmus.contract.OpCase.Use.FROZEN;
 import static isthmus.contract.OpCase.Use.LABEL;
 import static isthmus.contract.OpCase.Use.STATISTIC;
 import static isthmus.contract.OpCase.Use.TARGET;
@@ -137,7 +138,7 @@ final class OpTable {
         }
         for (boolean residual : new boolean[]{false, true})
             for (boolean relu : new boolean[]{false, true})
-                all.add(batchNorm(suffix, residual, relu, x));
+                all.addAll(List.of(batchNorm(suffix, residual, relu, x), frozenBatchNorm(suffix, residual, relu, x)));
         for (int groups : IntStream.rangeClosed(1, x[1]).filter(g -> x[1] % g == 0).toArray())
             for (int variant = 0; variant < 4; variant++)
                 all.add(groupNorm(suffix, groups, variant % 2 == 1, variant / 2 == 1, x));
@@ -165,6 +166,17 @@ final class OpTable {
             if (residual) arguments.add(in.get("residual"));
             return g.apply(name, new Normalize(1e-5f, residual, relu), arguments.toArray(Value[]::new)).getFirst();
         });
+    }
+
+    private static OpCase frozenBatchNorm(String suffix, boolean residual, boolean relu, int... x) {
+        float[] variance = OpCase.grid("variance" + suffix, x[1]);
+        for (int i = 0; i < variance.length; i++)
+            variance[i] += 1.25f;
+        String name = "frozen batch_norm" + (residual ? " + residual" : "") + (relu ? " + relu" : "") + suffix;
+        OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("mean", FROZEN, x[1])
+                .arg("variance", FROZEN, Shape.of(x[1]), variance).arg("gamma", FROZEN, x[1]).arg("beta", FROZEN, x[1]);
+        if (residual) c.arg("residual", ACTIVATION, x);
+        return c.op(new Normalize(1e-5f, residual, relu));
     }
 
     private static void losses(List<OpCase> all) {

@@ -56,6 +56,7 @@ final class CpuBackend implements Backend {
             Map.entry(UpdateStatistics.class, own(NormKernels::update)),
             Map.entry(Normalize.class, own(NormKernels::forward)),
             Map.entry(Normalize.BackwardPass.class, own(NormKernels::backward)),
+            Map.entry(Normalize.FrozenBackwardPass.class, own(NormKernels::frozenBackward)),
             Map.entry(GroupNorm.class, own(NormKernels::group)),
             Map.entry(GroupNorm.BackwardPass.class, own(NormKernels::groupBackward)),
             Map.entry(Relu.class, own(OwnKernels::relu)),

@@ -83,6 +83,23 @@ final class NormKernels {
         });
     }
 
+    /** The forward kernel does it: mean and shift are zero. */
+    static Kernel frozenBackward(Node n, Function<Value, DType> types) {
+        Normalize.FrozenBackwardPass op = (Normalize.FrozenBackwardPass) n.op();
+        int t = code(types.apply(n.in(0)));
+        long c = n.in(0).shape().dim(1);
+        long rows = n.in(0).shape().elements() / c;
+        return new OwnKernel("batch_norm", (a, arena) -> {
+            MemorySegment dz = a.of(n.in(0));
+            MemorySegment variance = a.of(n.in(1));
+            MemorySegment gamma = a.of(n.in(2));
+            MemorySegment dx = a.of(n.out(0));
+            MemorySegment zeros = arena.allocate(c * Float.BYTES, Float.BYTES);
+            return () -> Kernels.batchNorm(t, dz, c, zeros, variance, gamma, zeros, op.epsilon(), MemorySegment.NULL, 0,
+                    dx, c, rows, c);
+        });
+    }
+
     static Kernel group(Node n, Function<Value, DType> types) {
         GroupNorm op = (GroupNorm) n.op();
         int t = code(types.apply(n.in(0)));
