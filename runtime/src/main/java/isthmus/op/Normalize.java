@@ -50,7 +50,8 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
         ShapeException.require(!b.wants(3) && !b.wants(4), name(),
                 "scale or shift is trained while the statistics are frozen; freeze all or nothing of the layer");
         if (!relu) {
-            if (b.wants(0)) b.give(0, b.apply(new FrozenBackwardPass(epsilon), b.upstream(0), n.in(2), n.in(3)).getFirst());
+            if (b.wants(0))
+                b.give(0, b.apply(new FrozenBackwardPass(epsilon), b.upstream(0), n.in(2), n.in(3)).getFirst());
             if (residual && b.wants(5)) b.give(5, b.upstream(0));
             return;
         }

@@ -2,6 +2,8 @@ package isthmus.tensor;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * All weights (or gradients, or moments, or an update) of a model in one off-heap float32 segment, described by a
@@ -48,5 +50,25 @@ public record WeightBuffer(WeightTable table, MemorySegment segment) {
                     "weight buffer: the tables differ: " + table.differences(other.table, 3));
         }
         MemorySegment.copy(other.segment, 0, segment, 0, table.bytes());
+    }
+
+    /**
+     * Takes over every value that a buffer with another table has under the same name, whatever its region, as when a
+     * trained network becomes the frozen base of an adapted one.
+     *
+     * @return names of this table that the other one lacks; their values stay as they are
+     * @throws IllegalArgumentException naming the first parameter whose shapes differ; nothing is changed then
+     */
+    public List<String> copyByName(WeightBuffer other) {
+        List<String> missing = new ArrayList<>();
+        for (WeightTable.Entry e : table.entries()) {
+            if (!other.table.has(e.name())) missing.add(e.name());
+            else if (!other.table.entry(e.name()).shape().equals(e.shape()))
+                throw new IllegalArgumentException("weight buffer: " + e.name() + " is " + e.shape() + " here and "
+                        + other.table.entry(e.name()).shape() + " there");
+        }
+        for (WeightTable.Entry e : table.entries())
+            if (other.table.has(e.name())) slice(e).copyFrom(other.slice(e.name()));
+        return missing;
     }
 }

@@ -35,7 +35,9 @@ final class OpCase {
     /** One argument; values in logical order. */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     record Arg(String name, Shape shape, Use use, float[] values) {
-        boolean isParameter() { return use == Use.ACTIVATION || use == Use.WEIGHT || use == Use.STATISTIC || use == Use.FROZEN; }
+        boolean isParameter() {
+            return use == Use.ACTIVATION || use == Use.WEIGHT || use == Use.STATISTIC || use == Use.FROZEN;
+        }
     }
 
     /** Adds the op under test and returns the value to look at. */
