@@ -153,6 +153,11 @@ public final class Plan {
         return all;
     }
 
+    /** Bytes that are taken while node {@code i} runs. */
+    long liveAt(int i) {
+        return blocks().stream().filter(b -> b.first <= i && i <= b.last).mapToLong(Block::bytes).sum();
+    }
+
     /** The block of a value, through views; null if it lives elsewhere. */
     Block block(Value v) {
         return blocks[root[v.id()]];

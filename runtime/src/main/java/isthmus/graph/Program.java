@@ -8,6 +8,7 @@ import isthmus.backend.Precision;
 import isthmus.backend.StepScalars;
 import isthmus.op.Kind;
 import isthmus.op.Node;
+import isthmus.op.Spec;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.WeightBuffer;
@@ -36,6 +37,8 @@ public final class Program implements AutoCloseable {
     private final StepScalars scalars;
     private final Kernel[] kernels;
     private final Node[] nodes;
+    /** Where in the graph each call stands: views are no calls. */
+    private final int[] positions;
 
     private Program(Graph graph, Backend backend, Precision precision, WeightBuffer weights, WeightBuffer gradients) {
         this.graph = graph;
@@ -45,17 +48,18 @@ public final class Program implements AutoCloseable {
         this.gradients = gradients;
         this.arena = Arena.ofShared();
         List<Node> running = new ArrayList<>();
-        List<Integer> positions = new ArrayList<>();
+        List<Integer> at = new ArrayList<>();
         List<Kernel> prepared = new ArrayList<>();
         try {
-            long[] scratch = prepare(running, positions, prepared);
+            long[] scratch = prepare(running, at, prepared);
             this.plan = Plan.of(graph, types, this::isPinned, scratch);
             this.memory = backend.allocate(Math.max(Plan.ALIGNMENT, plan.bytes()), arena);
             this.scalars = new StepScalars(backend.allocate(StepScalars.BYTES, arena));
             this.nodes = running.toArray(Node[]::new);
             this.kernels = prepared.toArray(Kernel[]::new);
+            this.positions = at.stream().mapToInt(Integer::intValue).toArray();
             for (int i = 0; i < kernels.length; i++)
-                kernels[i].bind(new Bound(positions.get(i)));
+                kernels[i].bind(new Bound(positions[i]));
         } catch (RuntimeException e) {
             prepared.forEach(Kernel::close);
             arena.close();
@@ -149,12 +153,26 @@ public final class Program implements AutoCloseable {
 
     /** Runs all calls in order. Call {@link Backend#enter} on this thread first. */
     public void run() {
+        for (int i = 0; i < kernels.length; i++)
+            run(i);
+    }
+
+    /** Runs all calls in order and notes how long each took: {@code nanos[i]} nanoseconds for call i. */
+    public void run(long[] nanos) {
+        long begin = System.nanoTime();
         for (int i = 0; i < kernels.length; i++) {
-            try {
-                kernels[i].run();
-            } catch (RuntimeException e) {
-                throw new ProgramException(nodes[i] + " (" + kernels[i].implementation() + "): " + e.getMessage(), e);
-            }
+            run(i);
+            long end = System.nanoTime();
+            nanos[i] = end - begin;
+            begin = end;
+        }
+    }
+
+    private void run(int i) {
+        try {
+            kernels[i].run();
+        } catch (RuntimeException e) {
+            throw new ProgramException(nodes[i] + " (" + kernels[i].implementation() + "): " + e.getMessage(), e);
         }
     }
 
@@ -184,6 +202,30 @@ public final class Program implements AutoCloseable {
 
     /** The graph that was compiled. */
     public Graph graph() { return graph; }
+
+    /** All calls in running order, with what each moves and computes. */
+    public List<Call> calls() {
+        List<Call> calls = new ArrayList<>();
+        for (int i = 0; i < kernels.length; i++) {
+            Node n = nodes[i];
+            calls.add(new Call(n, kernels[i].implementation(), types.apply(n.in(0)), bytes(n),
+                    n.op().flops(specs(n.inputs()), specs(n.outputs())), plan.liveAt(positions[i])));
+        }
+        return calls;
+    }
+
+    private static List<Spec> specs(List<Value> values) { return values.stream().map(Value::spec).toList(); }
+
+    private long bytes(Node n) {
+        long sum = 0;
+        for (int i = 0; i < n.inputs().size(); i++)
+            if (n.op().reads(i) && n.inputs().indexOf(n.in(i)) == i) sum += bytes(n.in(i));
+        for (Value v : n.outputs())
+            sum += bytes(v);
+        return sum;
+    }
+
+    private long bytes(Value v) { return v.shape().elements() * types.apply(v).bytes(); }
 
     /** One line a call: op, place, shapes, implementation. */
     public List<String> listing() {

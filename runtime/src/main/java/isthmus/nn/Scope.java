@@ -157,10 +157,14 @@ public final class Scope {
     public Value sigmoid(Value x) { return apply(new Sigmoid(), x); }
 
     /** One factor a sample and channel: x {@code [N,C,...]}, factors {@code [N,C,1,...]}. */
-    public Value scale(Value x, Value factors) { return apply(new Scale(), x, factors); }
+    public Value scale(Value x, Value factors) {
+        return apply(new Scale(), x, factors);
+    }
 
     /** Values side by side along the channels. */
-    public Value concat(Value... parts) { return apply(new Concat(), parts); }
+    public Value concat(Value... parts) {
+        return apply(new Concat(), parts);
+    }
 
     /** Sum of two values of one shape. */
     public Value add(Value a, Value b) { return apply(new Add(), a, b); }

@@ -21,6 +21,9 @@ public record AvgPool(Window window) implements Op {
     }
 
     @Override
+    public long flops(List<Spec> in, List<Spec> out) { return out.get(0).shape().elements() * window.volume(); }
+
+    @Override
     public void gradient(Backward b) {
         if (b.wants(0)) b.give(0, b.apply(new BackwardPass(window, b.node().in(0).shape()), b.upstream(0)).getFirst());
     }

@@ -16,6 +16,10 @@ public record ChannelStatistics() implements Op {
         return List.of(c, c);
     }
 
+    /** A sum and a sum of squares. */
+    @Override
+    public long flops(List<Spec> in, List<Spec> out) { return 3 * in.get(0).shape().elements(); }
+
     @Override
     public void gradient(Backward b) {
         // Normalize's derivative carries the whole gradient, through mean and variance as well.

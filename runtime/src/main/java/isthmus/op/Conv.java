@@ -29,6 +29,14 @@ public record Conv(Window window, int groups, boolean bias) implements Op {
     }
 
     @Override
+    public long flops(List<Spec> in, List<Spec> out) { return products(in.get(1).shape(), out.get(0).shape()); }
+
+    /** Two operations for each product of the convolution that gives y. */
+    private static long products(Shape w, Shape y) {
+        return 2 * y.elements() * w.elementsFrom(1);
+    }
+
+    @Override
     public void gradient(Backward b) {
         Value x = b.node().in(0);
         Value w = b.node().in(1);
@@ -92,6 +100,9 @@ public record Conv(Window window, int groups, boolean bias) implements Op {
         public List<Spec> infer(List<Spec> in) { return List.of(in.get(0).with(x)); }
 
         @Override
+        public long flops(List<Spec> in, List<Spec> out) { return products(in.get(1).shape(), in.get(0).shape()); }
+
+        @Override
         public void reference(Reference r) {
             products(window, groups, x, r.inShape(1), r.inShape(0),
                     (xi, wi, yi) -> r.out(0)[xi] += r.in(0)[yi] * r.in(1)[wi]);
@@ -108,6 +119,9 @@ public record Conv(Window window, int groups, boolean bias) implements Op {
             Spec dw = new Spec(weight, Kind.FLOAT);
             return bias ? List.of(dw, Spec.ofFloat(weight.dim(0))) : List.of(dw);
         }
+
+        @Override
+        public long flops(List<Spec> in, List<Spec> out) { return products(weight, in.get(1).shape()); }
 
         @Override
         public void reference(Reference r) {

@@ -18,6 +18,9 @@ public record GlobalAvgPool() implements Op {
     }
 
     @Override
+    public long flops(List<Spec> in, List<Spec> out) { return in.get(0).shape().elements(); }
+
+    @Override
     public void gradient(Backward b) {
         if (b.wants(0)) b.give(0, b.apply(new BackwardPass(b.node().in(0).shape()), b.upstream(0)).getFirst());
     }

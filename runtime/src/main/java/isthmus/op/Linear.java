@@ -25,6 +25,11 @@ public record Linear(boolean bias, boolean logits) implements Op {
     }
 
     @Override
+    public long flops(List<Spec> in, List<Spec> out) {
+        return 2 * in.get(0).shape().elements() * out.get(0).shape().dim(1);
+    }
+
+    @Override
     public void gradient(Backward b) {
         Value dy = b.upstream(0);
         if (b.wants(1) || (bias && b.wants(2))) {
@@ -67,6 +72,11 @@ public record Linear(boolean bias, boolean logits) implements Op {
         }
 
         @Override
+        public long flops(List<Spec> in, List<Spec> out) {
+            return 2 * in.get(0).shape().elements() * in.get(1).shape().dim(1);
+        }
+
+        @Override
         public void reference(Reference r) {
             int in = r.inShape(1).dim(1);
             int out = r.inShape(1).dim(0);
@@ -89,6 +99,11 @@ public record Linear(boolean bias, boolean logits) implements Op {
             int out = in.get(1).shape().dim(1);
             Spec dw = Spec.ofFloat(out, in.get(0).shape().dim(1));
             return bias ? List.of(dw, Spec.ofFloat(out)) : List.of(dw);
+        }
+
+        @Override
+        public long flops(List<Spec> in, List<Spec> out) {
+            return 2 * in.get(0).shape().elements() * in.get(1).shape().dim(1);
         }
 
         @Override

@@ -29,6 +29,12 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
         return List.of(in.getFirst());
     }
 
+    /** A factor and a summand a channel; then what is joined. */
+    @Override
+    public long flops(List<Spec> in, List<Spec> out) {
+        return out.get(0).shape().elements() * (2 + (residual ? 1 : 0) + (relu ? 1 : 0));
+    }
+
     @Override
     public void gradient(Backward b) {
         Node n = b.node();
@@ -100,6 +106,15 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
             Spec c = new Spec(in.get(5).shape(), Kind.FLOAT);
             return branch ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
         }
+
+        /** Five for the sums of dz and dz h, six for dx. */
+        @Override
+        public long flops(List<Spec> in, List<Spec> out) {
+            return out.get(0).shape().elements() * (11 + (relu ? 1 : 0));
+        }
+
+        @Override
+        public boolean reads(int i) { return i != 1 || relu; }
 
         @Override
         public void reference(Reference r) {

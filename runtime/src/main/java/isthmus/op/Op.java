@@ -26,6 +26,19 @@ public interface Op {
     /** Computes the results naively in plain Java, row-major over the logical shapes. */
     void reference(Reference r);
 
+    /**
+     * Arithmetic operations of one run, multiplications and additions counted apart, as the field counts them: padding is
+     * computed with. Elementwise ops count as one operation a result.
+     */
+    default long flops(List<Spec> inputs, List<Spec> outputs) {
+        return outputs.stream().mapToLong(s -> s.shape().elements()).max().orElse(0);
+    }
+
+    /** Whether input {@code i} must be read at all; some options need less than the op's signature has. */
+    default boolean reads(int i) {
+        return true;
+    }
+
     /** Whether the result is the input's memory under another shape, given that both have one element type. */
     default boolean isView(List<Spec> inputs) {
         return false;

@@ -17,9 +17,7 @@ public record Silu() implements Op {
     }
 
     @Override
-    public void onnx(OnnxEmitter o) {
-        o.emit("Mul", Map.of(), o.input(0), o.step("Sigmoid", Map.of(), o.input(0)));
-    }
+    public void onnx(OnnxEmitter o) { o.emit("Mul", Map.of(), o.input(0), o.step("Sigmoid", Map.of(), o.input(0))); }
 
     @Override
     public void reference(Reference r) {
