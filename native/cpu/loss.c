@@ -86,6 +86,27 @@ int KERNEL(focal)(const float *logits, const float *labels, const float *positiv
     return IST_OK;
 }
 
+/* The elements are cut where only their number says, so any number of threads gives the same bits. */
+#define CHUNKS 64
+
+int KERNEL(smooth_l1)(const float *x, const float *target, float beta, float *loss, float *gradient, int64_t n) {
+    REQUIRE(n > 0 && beta >= 0, "%s: %lld elements, beta %g", __func__, (long long)n, (double)beta);
+    double sums[CHUNKS] = {0}, sum = 0;
+    float each = 1 / (float)n;
+    PARALLEL(n, CHUNKS, 1, for (int64_t k = from; k < to; k++) {
+        double part = 0;
+        for (int64_t i = n * k / CHUNKS; i < n * (k + 1) / CHUNKS; i++) {
+            float d = x[i] - target[i], size = fabsf(d);
+            part += size < beta ? 0.5 * d * d / beta : size - 0.5 * beta;
+            if (gradient) gradient[i] = each * (size < beta ? d / beta : (float)((d > 0) - (d < 0)));
+        }
+        sums[k] = part;
+    });
+    for (int k = 0; k < CHUNKS; k++) sum += sums[k];
+    *loss = (float)(sum / (double)n);
+    return IST_OK;
+}
+
 static void softmax_range(const float *x, float *y, int64_t c, int64_t from, int64_t to) {
     for (int64_t i = from; i < to; i++) {
         double max = -INFINITY, sum = 0;

@@ -236,6 +236,16 @@ IST_API int ist_bce_with_logits(const float *logits, const float *labels, const 
 IST_API int ist_focal(const float *logits, const float *labels, const float *positive_weights, double gamma,
                       double alpha, float *loss, float *gradient, int64_t n, int64_t c);
 
+/* Softmax Dice plus cross-entropy on logits [n,s,c], labels [n,s]. With p the softmax and t the label's one-hot form: the mean
+ * over samples and classes (without class 0 unless include_background) of
+ * 1 - (2 sum p t + smooth) / (sum p + sum t + smooth), sums over s, plus the mean of -log p at the labels. Positions with a
+ * negative label contribute nothing. The bits do not depend on the number of threads; gradient may be NULL. */
+IST_API int ist_dice_ce(const float *logits, const int32_t *labels, float smooth, int include_background, float *loss,
+                        float *gradient, int64_t n, int64_t s, int64_t c);
+
+/* Mean of |d| < beta ? d^2 / (2 beta) : |d| - beta / 2, with d = x - target; beta 0 is the absolute difference. */
+IST_API int ist_smooth_l1(const float *x, const float *target, float beta, float *loss, float *gradient, int64_t n);
+
 /* Row-wise softmax; in place allowed. */
 IST_API int ist_softmax(const float *x, float *y, int64_t n, int64_t c);
 

@@ -2,6 +2,7 @@ package isthmus.backend;
 
 import isthmus.op.Conv;
 import isthmus.op.Dropout;
+import isthmus.op.Kind;
 import isthmus.op.Node;
 import isthmus.op.Op;
 import isthmus.op.Reference;
@@ -72,8 +73,8 @@ public final class ReferenceBackend implements Backend {
             boolean asItLies = node.op() instanceof Dropout
                     || node.op().isView(node.inputs().stream().map(Value::spec).toList());
             boolean gradients = node.op() instanceof Conv.BackwardWeights;
-            this.in = node.inputs().stream()
-                    .map(v -> new Slot(v, types.apply(v), asItLies || v.role() == Value.Role.PARAMETER)).toList();
+            this.in = node.inputs().stream().map(v -> new Slot(v, types.apply(v),
+                    asItLies || v.role() == Value.Role.PARAMETER || v.spec().kind() == Kind.LABEL)).toList();
             this.out = node.outputs().stream().map(v -> new Slot(v, types.apply(v), asItLies || gradients)).toList();
         }
 

@@ -6,7 +6,7 @@ public enum Kind {
     ACTIVATION,
     /** Always float32: master weights, gradients of weights, statistics, logits, losses. */
     FLOAT,
-    /** Class labels: int32. */
+    /** Class labels: int32, one a picture or one a position: no axis of channels, so memory is row-major. */
     LABEL,
     /** Positions inside a pooling window: one byte each. */
     INDEX

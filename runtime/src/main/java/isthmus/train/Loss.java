@@ -30,8 +30,19 @@ public sealed interface Loss {
      */
     record Focal(double gamma, double alpha, List<Float> positiveWeights) implements Loss {}
 
-    /** One of several classes; labels int32 {@code [N]}. */
+    /** One of several classes, of a picture or at every position; labels int32 {@code [N]} or {@code [N,...]}. */
     record SoftmaxCrossEntropy() implements Loss {}
+
+    /**
+     * Segmentation: softmax Dice plus cross-entropy at every position; labels int32 {@code [N,...]}, negative for unknown.
+     *
+     * @param smooth keeps classes that are nowhere from dividing by zero; 1e-5 is usual
+     * @param includeBackground whether class 0 counts in the Dice part
+     */
+    record DiceCrossEntropy(float smooth, boolean includeBackground) implements Loss {}
+
+    /** Regression; labels are float32 targets of the outputs' shape. */
+    record SmoothL1(float beta) implements Loss {}
 
     /** Adds the labels' input and the loss to a graph. */
     default void attach(Graph graph, Value logits) {
@@ -39,13 +50,26 @@ public sealed interface Loss {
         Spec labels = switch (this) {
             case BinaryCrossEntropy b -> new Spec(x, Kind.FLOAT);
             case Focal f -> new Spec(x, Kind.FLOAT);
-            case SoftmaxCrossEntropy s -> new Spec(Shape.of(x.dim(0)), Kind.LABEL);
+            case SoftmaxCrossEntropy s -> new Spec(positions(x), Kind.LABEL);
+            case DiceCrossEntropy d -> new Spec(positions(x), Kind.LABEL);
+            case SmoothL1 s -> new Spec(x, Kind.FLOAT);
         };
         Op op = switch (this) {
             case BinaryCrossEntropy b -> new BceWithLogits(b.positiveWeights);
             case Focal f -> new isthmus.op.Focal(f.gamma, f.alpha, f.positiveWeights);
             case SoftmaxCrossEntropy s -> new CrossEntropy();
+            case DiceCrossEntropy d -> new isthmus.op.DiceCrossEntropy(d.smooth, d.includeBackground);
+            case SmoothL1 s -> new isthmus.op.SmoothL1(s.beta);
         };
         graph.output(LOSS, graph.apply(LOSS, op, logits, graph.input(LABELS, labels)).getFirst());
+    }
+
+    /** The axes of the labels where each position has one. */
+    private static Shape positions(Shape logits) {
+        int[] dims = logits.dims();
+        int[] kept = new int[dims.length - 1];
+        kept[0] = dims[0];
+        System.arraycopy(dims, 2, kept, 1, kept.length - 1);
+        return Shape.of(kept);
     }
 }

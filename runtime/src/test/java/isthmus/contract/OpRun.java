@@ -57,7 +57,7 @@ final class OpRun implements AutoCloseable {
         switch (a.use()) {
             case WEIGHT, STATISTIC, FROZEN -> MemorySegment.copy(a.values(), 0, at, ValueLayout.JAVA_FLOAT, 0,
                     a.values().length);
-            case LABEL -> ChannelsLast.pack(a.values(), a.shape(), DType.I32, at);
+            case LABEL -> ChannelsLast.pack(a.values(), Shape.of(a.values().length), DType.I32, at);
             default -> ChannelsLast.pack(a.values(), a.shape(), DType.F32, at);
         }
     }

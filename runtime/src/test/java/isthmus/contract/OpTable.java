@@ -10,23 +10,28 @@ import static isthmus.contract.OpCase.Use.WEIGHT;
 import isthmus.op.Add;
 import isthmus.op.AvgPool;
 import isthmus.op.BceWithLogits;
+import isthmus.op.Cast;
 import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
+import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.Focal;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
+import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Normalize;
+import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Scale;
 import isthmus.op.Sigmoid;
 import isthmus.op.Silu;
+import isthmus.op.SmoothL1;
 import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
@@ -85,6 +90,11 @@ final class OpTable {
                 .op(new Linear(false, true)));
         all.add(new OpCase("linear of one").arg("x", ACTIVATION, 1, 33).arg("weight", WEIGHT, 1, 33)
                 .arg("bias", WEIGHT, 1).op(new Linear(true, true)));
+        maps(all, 2, 14, 5, 7, 31);
+        maps(all, 1, 2, 1, 1, 1);
+        all.add(new OpCase("smooth_l1 of many, no quadratic part").arg("x", WEIGHT, 19, 1031)
+                .arg("target", TARGET, Shape.of(19, 1031), OpCase.grid("smooth_l1 of many", 19 * 1031))
+                .op(new SmoothL1(0)));
         addCommon(all, " 33 channels", 3, 33, 7, 9);
         addCommon(all, " 64 channels", 2, 64, 8, 8);
         addCommon(all, " 1 channel", 2, 1, 6, 5);
@@ -179,7 +189,35 @@ final class OpTable {
         return c.op(new Normalize(1e-5f, residual, relu));
     }
 
+    /** Logits at positions: channels-last as activations are, and float32 as losses want them. */
+    private static OpCase map(String name, Op loss, Shape logits, Shape labels, float... values) {
+        return new OpCase(name).arg("logits", ACTIVATION, logits.dims()).arg("labels", LABEL, labels, values)
+                .build((g, in) -> g.apply(name, loss,
+                        g.apply(name, new Cast(Kind.FLOAT), in.get("logits")).getFirst(), in.get("labels"))
+                        .getFirst());
+    }
+
+    /** Class labels from 0 on, every seventh unknown. */
+    private static float[] classes(int n, int classes) {
+        float[] labels = new float[n];
+        for (int i = 0; i < n; i++)
+            labels[i] = i % 7 == 6 ? -1 : i * 5 % 11 % classes;
+        return labels;
+    }
+
+    private static void maps(List<OpCase> all, int n, int c, int d, int h, int w) {
+        Shape x = Shape.of(n, c, d, h, w);
+        Shape labels = Shape.of(n, d, h, w);
+        float[] classes = classes(n * d * h * w, c);
+        all.add(map("cross_entropy of a volume " + x, new CrossEntropy(), x, labels, classes));
+        all.add(map("dice_ce of " + x, new DiceCrossEntropy(1e-5f, true), x, labels, classes));
+        all.add(map("dice_ce without background of " + x, new DiceCrossEntropy(0.5f, false), x, labels, classes));
+    }
+
     private static void losses(List<OpCase> all) {
+        maps(all, 2, 3, 2, 1, 3);
+        all.add(new OpCase("smooth_l1").arg("x", WEIGHT, 3, 4)
+                .arg("target", TARGET, Shape.of(3, 4), OpCase.grid("smooth_l1", 12)).op(new SmoothL1(0.7f)));
         all.add(new OpCase("cross_entropy").arg("logits", WEIGHT, 4, 3)
                 .arg("labels", LABEL, Shape.of(4), 2, 0, 1, 2).op(new CrossEntropy()));
         all.add(new OpCase("bce_with_logits").arg("logits", WEIGHT, 3, 2)

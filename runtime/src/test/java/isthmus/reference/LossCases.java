@@ -40,8 +40,7 @@ final class LossCases {
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
             WeightBuffer gradients = WeightBuffer.allocate(graph.table(), arena);
-            float[] x = c.fill().values(c.name() + "/logits", shape, 3);
-            MemorySegment.copy(x, 0, weights.segment(), ValueLayout.JAVA_FLOAT, 0, x.length);
+            ChannelsLast.pack(c.fill().values(c.name() + "/logits", shape, 3), shape, DType.F32, weights.segment());
             try (Program program = Program.compile(graph, backend, Precision.FP32, weights, gradients)) {
                 targets(c, shape, program.input(Loss.LABELS));
                 backend.enter();
@@ -49,7 +48,7 @@ final class LossCases {
                 double expected = c.expect().get("loss").asDouble();
                 double got = program.output(Loss.LOSS).get(ValueLayout.JAVA_FLOAT, 0);
                 outcome.check("loss", Math.abs(got - expected) / Math.abs(expected), TOLERANCE);
-                outcome.check("grad", Outcome.relative(gradients.segment().toArray(ValueLayout.JAVA_FLOAT),
+                outcome.check("grad", Outcome.relative(ChannelsLast.unpack(gradients.segment(), shape, DType.F32),
                         Case.numbers(c.expect().get("grad"))), TOLERANCE);
             }
         }
@@ -59,6 +58,9 @@ final class LossCases {
     private static Optional<Loss> loss(Case c) {
         return switch (c.json().get("loss").asString()) {
             case "cross_entropy" -> Optional.of(new Loss.SoftmaxCrossEntropy());
+            case "dice_ce" -> Optional.of(new Loss.DiceCrossEntropy(c.attrs().get("smooth").floatValue(),
+                    c.attrs().path("include_background").asBoolean(true)));
+            case "smooth_l1" -> Optional.of(new Loss.SmoothL1(c.attrs().get("beta").floatValue()));
             case "bce_with_logits" -> Optional.of(new Loss.BinaryCrossEntropy(weights(c)));
             case "focal" -> Optional.of(new Loss.Focal(c.attrs().get("gamma").asDouble(),
                     c.attrs().get("alpha").asDouble(), weights(c)));
@@ -86,9 +88,10 @@ final class LossCases {
                 ChannelsLast.pack(t, shape, DType.F32, at);
             }
             case "classes" -> {
-                Shape n = Shape.of(shape.dim(0));
+                Shape n = Shape.of(Math.toIntExact(shape.elements() / shape.dim(1)));
                 ChannelsLast.pack(c.fill().classes(name, n, shape.dim(1)), n, DType.I32, at);
             }
+            case "values" -> ChannelsLast.pack(c.fill().values(name, shape, 3), shape, DType.F32, at);
             default -> throw new IllegalArgumentException(c.name() + ": targets are " + c.json().get("targets"));
         }
     }

@@ -46,7 +46,8 @@ public final class ActivationKernels {
     }
 
     /** Each of n samples of {@code size} elements whole: {@code y = keep ? x / (1 - p) : 0}, forward and backward alike. */
-    public static void stochasticDepth(int dtype, MemorySegment x, MemorySegment y, float p, MemorySegment state, int op,
+    public static void stochasticDepth(int dtype, MemorySegment x, MemorySegment y, float p, MemorySegment state,
+            int op,
             long n, long size) {
         try {
             check("ist_stochastic_depth", (int) Table.STOCHASTIC_DEPTH.invokeExact(dtype, x, y, p, state, op, n, size));

@@ -31,7 +31,8 @@ public final class ChannelKernels {
     public static void scaleBackward(int dtype, MemorySegment x, MemorySegment s, MemorySegment dy, MemorySegment dx,
             MemorySegment ds, long n, long rows, long c) {
         try {
-            check("ist_scale_channels_backward", (int) Table.SCALE_CHANNELS_BACKWARD.invokeExact(dtype, x, s, dy, dx, ds, n, rows, c));
+            check("ist_scale_channels_backward",
+                    (int) Table.SCALE_CHANNELS_BACKWARD.invokeExact(dtype, x, s, dy, dx, ds, n, rows, c));
         } catch (Throwable t) {
             throw failure("ist_scale_channels_backward", t);
         }

@@ -13,9 +13,31 @@ public final class LossKernels {
     public static void focal(MemorySegment logits, MemorySegment labels, MemorySegment positiveWeights, double gamma,
             double alpha, MemorySegment loss, MemorySegment gradient, long n, long c) {
         try {
-            check("ist_focal", (int) Table.FOCAL.invokeExact(logits, labels, positiveWeights, gamma, alpha, loss, gradient, n, c));
+            check("ist_focal",
+                    (int) Table.FOCAL.invokeExact(logits, labels, positiveWeights, gamma, alpha, loss, gradient, n, c));
         } catch (Throwable t) {
             throw failure("ist_focal", t);
+        }
+    }
+
+    /** Softmax Dice plus cross-entropy; positions with a negative label contribute nothing; gradient may be NULL. */
+    public static void diceCe(MemorySegment logits, MemorySegment labels, float smooth, int includeBackground,
+            MemorySegment loss, MemorySegment gradient, long n, long s, long c) {
+        try {
+            check("ist_dice_ce", (int) Table.DICE_CE.invokeExact(logits, labels, smooth, includeBackground, loss,
+                    gradient, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_dice_ce", t);
+        }
+    }
+
+    /** Mean smooth L1 distance; gradient may be NULL. */
+    public static void smoothL1(MemorySegment x, MemorySegment target, float beta, MemorySegment loss,
+            MemorySegment gradient, long n) {
+        try {
+            check("ist_smooth_l1", (int) Table.SMOOTH_L1.invokeExact(x, target, beta, loss, gradient, n));
+        } catch (Throwable t) {
+            throw failure("ist_smooth_l1", t);
         }
     }
 }

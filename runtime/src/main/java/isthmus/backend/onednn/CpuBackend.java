@@ -12,6 +12,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
+import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.Focal;
@@ -28,6 +29,7 @@ import isthmus.op.Scale;
 import isthmus.op.Sigmoid;
 import isthmus.op.Silu;
 import isthmus.op.StochasticDepth;
+import isthmus.op.SmoothL1;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
@@ -84,9 +86,11 @@ final class CpuBackend implements Backend {
             Map.entry(GlobalAvgPool.BackwardPass.class, own(PoolKernels::globalBackward)),
             Map.entry(Upsample.class, own(UpsampleLowering::forward)),
             Map.entry(Upsample.BackwardPass.class, own(UpsampleLowering::backward)),
-            Map.entry(CrossEntropy.class, own(OwnKernels::crossEntropy)),
-            Map.entry(Focal.class, own(OwnKernels::focal)),
-            Map.entry(BceWithLogits.class, own(OwnKernels::bceWithLogits)));
+            Map.entry(CrossEntropy.class, own(LossLowering::crossEntropy)),
+            Map.entry(DiceCrossEntropy.class, own(LossLowering::diceCrossEntropy)),
+            Map.entry(SmoothL1.class, own(LossLowering::smoothL1)),
+            Map.entry(Focal.class, own(LossLowering::focal)),
+            Map.entry(BceWithLogits.class, own(LossLowering::bceWithLogits)));
 
     private final int threads;
     private final Dnnl dnnl;

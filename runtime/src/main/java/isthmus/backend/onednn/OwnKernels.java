@@ -1,24 +1,17 @@
 package isthmus.backend.onednn;
 
-import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
-import isthmus.bindings.kernels.LossKernels;
-import isthmus.op.BceWithLogits;
 import isthmus.op.Dropout;
-import isthmus.op.Focal;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.util.List;
 import java.util.function.Function;
 
-/** Elementwise ops, changes of layout and losses by our own kernels. */
+/** Elementwise ops and changes of layout by our own kernels. */
 final class OwnKernels {
     private OwnKernels() {}
 
@@ -120,47 +113,5 @@ final class OwnKernels {
             if (channelsFirst) return () -> Kernels.channelsFirst(from, x, to, y, batch, space, channels);
             return () -> Kernels.channelsLast(from, x, to, y, batch, space, channels);
         });
-    }
-
-    static Kernel crossEntropy(Node n, Function<Value, DType> types) {
-        Shape x = n.in(0).shape();
-        return new OwnKernel("cross_entropy", (a, arena) -> {
-            Loss at = new Loss(n, a);
-            return () -> Kernels.crossEntropy(at.logits, at.labels, at.loss, at.gradient, x.dim(0), x.dim(1));
-        });
-    }
-
-    static Kernel bceWithLogits(Node n, Function<Value, DType> types) {
-        Shape x = n.in(0).shape();
-        List<Float> weights = ((BceWithLogits) n.op()).positiveWeights();
-        return new OwnKernel("bce_with_logits", (a, arena) -> {
-            Loss at = new Loss(n, a);
-            MemorySegment w = floats(arena, weights);
-            return () -> Kernels.bceWithLogits(at.logits, at.labels, w, at.loss, at.gradient, x.dim(0), x.dim(1));
-        });
-    }
-
-    static Kernel focal(Node n, Function<Value, DType> types) {
-        Shape x = n.in(0).shape();
-        Focal op = (Focal) n.op();
-        return new OwnKernel("focal", (a, arena) -> {
-            Loss at = new Loss(n, a);
-            MemorySegment w = floats(arena, op.positiveWeights());
-            return () -> LossKernels.focal(at.logits, at.labels, w, op.gamma(), op.alpha(), at.loss, at.gradient,
-                    x.dim(0), x.dim(1));
-        });
-    }
-
-    /** Constants in native memory; NULL if there are none. */
-    private static MemorySegment floats(Arena arena, List<Float> values) {
-        if (values.isEmpty()) return MemorySegment.NULL;
-        MemorySegment to = arena.allocate(ValueLayout.JAVA_FLOAT, values.size());
-        for (int i = 0; i < values.size(); i++)
-            to.setAtIndex(ValueLayout.JAVA_FLOAT, i, values.get(i));
-        return to;
-    }
-
-    private record Loss(MemorySegment logits, MemorySegment labels, MemorySegment loss, MemorySegment gradient) {
-        Loss(Node n, Addresses a) { this(a.of(n.in(0)), a.of(n.in(1)), a.of(n.out(0)), a.of(n.out(1))); }
     }
 }
