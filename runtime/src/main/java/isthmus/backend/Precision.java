@@ -10,7 +10,13 @@ public enum Precision {
     /** Everything in float32. */
     FP32(DType.F32),
     /** bfloat16 mixed. */
-    BF16(DType.BF16);
+    BF16(DType.BF16),
+    /**
+     * IEEE half precision mixed. Its small range asks for a {@linkplain StepScalars#lossScale scaled loss}. For GPUs: on
+     * a CPU activations are stored in half precision and computed with in float32, which proves the arithmetic and is
+     * slower than {@link #FP32}.
+     */
+    F16(DType.F16);
 
     private final DType compute;
 
@@ -19,13 +25,14 @@ public enum Precision {
     /** The compute type. */
     public DType compute() { return compute; }
 
-    /** Reads {@code fp32}, {@code bf16} or {@code amp}; on CPUs {@code amp} means bf16. */
+    /** Reads {@code fp32}, {@code bf16}, {@code f16} or {@code amp}; on CPUs {@code amp} means bf16. */
     public static Precision parse(String text) {
         return switch (text.toLowerCase(java.util.Locale.ROOT)) {
             case "fp32", "float32" -> FP32;
             case "bf16", "bfloat16", "amp" -> BF16;
+            case "f16", "fp16", "float16" -> F16;
             default -> throw new IllegalArgumentException(
-                    "precision '" + text + "' is not known; choose fp32, bf16 or amp (bf16 on a CPU)");
+                    "precision '" + text + "' is not known; choose fp32, bf16, f16 or amp (bf16 on a CPU)");
         };
     }
 }

@@ -17,7 +17,7 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * Runs every op's own {@linkplain Op#reference naive Java}: no native code, any op, float32 and bf16 memory, one thread. It
+ * Runs every op's own {@linkplain Op#reference naive Java}: no native code, any op, float32, bf16 and f16 memory, one thread. It
  * is what fast backends are tested against, and it documents the memory contract in the plainest form. Slow on purpose (a
  * hundred to ten thousand times slower than a real backend), and it allocates at every step.
  */
@@ -132,6 +132,9 @@ public final class ReferenceBackend implements Backend {
 
             @Override
             public long step() { return scalars.step(); }
+
+            @Override
+            public float lossScale() { return scalars.lossScale(); }
         }
     }
 }

@@ -3,6 +3,7 @@ package isthmus.graph;
 import isthmus.op.Add;
 import isthmus.op.Backward;
 import isthmus.op.Cast;
+import isthmus.op.LossScale;
 import isthmus.op.Node;
 import isthmus.op.Op;
 import isthmus.op.Value;
@@ -20,23 +21,30 @@ import java.util.Set;
  */
 public final class Gradients {
     private final Graph graph;
+    private final boolean scaled;
     private final Set<Integer> wanted = new HashSet<>();
     private final Map<Integer, List<Value>> contributions = new HashMap<>();
 
-    private Gradients(Graph graph) { this.graph = graph; }
+    private Gradients(Graph graph, boolean scaled) {
+        this.graph = graph;
+        this.scaled = scaled;
+    }
 
     /** Differentiates the graph's output of that name, which must be made by a loss op. */
-    public static void append(Graph graph, String loss) {
+    public static void append(Graph graph, String loss) { append(graph, loss, false); }
+
+    /** The same; {@code scaled} gradients are multiplied by the {@linkplain LossScale scale of the loss}. */
+    public static void append(Graph graph, String loss, boolean scaled) {
         Value value = graph.outputs().get(loss);
         if (value == null)
             throw new IllegalArgumentException(
                     "the graph has no output " + loss + "; it has " + graph.outputs().keySet());
-        new Gradients(graph).run(value);
+        new Gradients(graph, scaled).run(value);
     }
 
     /** Differentiates with respect to {@code of}, given the gradient {@code upstream} that reaches it. */
     public static void append(Graph graph, Value of, Value upstream) {
-        Gradients g = new Gradients(graph);
+        Gradients g = new Gradients(graph, false);
         g.contributions.put(of.id(), new ArrayList<>(List.of(upstream)));
         g.run(null);
     }
@@ -54,7 +62,7 @@ public final class Gradients {
             boolean isLoss = loss != null && n.outputs().contains(loss);
             boolean reached = n.outputs().stream().anyMatch(v -> contributions.containsKey(v.id()));
             if ((isLoss || reached) && n.inputs().stream().anyMatch(v -> wanted.contains(v.id())))
-                n.op().gradient(new Step(n));
+                n.op().gradient(new Step(n, isLoss && scaled));
         }
         graph.parameters().forEach((name, v) -> {
             if (contributions.containsKey(v.id())) graph.parameterGradients().put(name, own(total(v, name), name));
@@ -80,8 +88,12 @@ public final class Gradients {
 
     private final class Step implements Backward {
         private final Node node;
+        private final boolean scaled;
 
-        Step(Node node) { this.node = node; }
+        Step(Node node, boolean scaled) {
+            this.node = node;
+            this.scaled = scaled;
+        }
 
         @Override
         public Node node() { return node; }
@@ -97,7 +109,9 @@ public final class Gradients {
 
         @Override
         public void give(int i, Value gradient) {
-            if (wants(i)) contributions.computeIfAbsent(node.in(i).id(), k -> new ArrayList<>()).add(gradient);
+            if (!wants(i)) return;
+            Value given = scaled ? apply(new LossScale(), gradient).getFirst() : gradient;
+            contributions.computeIfAbsent(node.in(i).id(), k -> new ArrayList<>()).add(given);
         }
     }
 }

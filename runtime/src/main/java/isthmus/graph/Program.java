@@ -55,6 +55,7 @@ public final class Program implements AutoCloseable {
             this.plan = Plan.of(graph, types, this::isPinned, scratch);
             this.memory = backend.allocate(Math.max(Plan.ALIGNMENT, plan.bytes()), arena);
             this.scalars = new StepScalars(backend.allocate(StepScalars.BYTES, arena));
+            scalars.lossScale(1);
             this.nodes = running.toArray(Node[]::new);
             this.kernels = prepared.toArray(Kernel[]::new);
             this.positions = at.stream().mapToInt(Integer::intValue).toArray();

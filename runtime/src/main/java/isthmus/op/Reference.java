@@ -24,4 +24,7 @@ public interface Reference {
 
     /** See {@link #seed()}. */
     long step();
+
+    /** The factor on the loss's gradient; see {@link LossScale}. */
+    float lossScale();
 }

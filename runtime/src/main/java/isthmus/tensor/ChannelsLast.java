@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * Between plain float arrays in logical order (NCHW) and memory as programs have it (NHWC, float32 or bf16). For tests,
+ * Between plain float arrays in logical order (NCHW) and memory as programs have it (NHWC, float32, bf16 or f16). For tests,
  * small inputs and reports; hot paths write channels-last from the start.
  */
 public final class ChannelsLast {
@@ -42,6 +42,7 @@ public final class ChannelsLast {
         switch (type) {
             case F32 -> memory.setAtIndex(ValueLayout.JAVA_FLOAT, i, v);
             case BF16 -> memory.setAtIndex(ValueLayout.JAVA_SHORT, i, bf16(v));
+            case F16 -> memory.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(v));
             case I32 -> memory.setAtIndex(ValueLayout.JAVA_INT, i, (int) v);
             case U8 -> memory.set(ValueLayout.JAVA_BYTE, i, (byte) (int) v);
             default -> throw new IllegalArgumentException("no conversion to " + type);
@@ -52,6 +53,7 @@ public final class ChannelsLast {
         return switch (type) {
             case F32 -> memory.getAtIndex(ValueLayout.JAVA_FLOAT, i);
             case BF16 -> Float.intBitsToFloat(memory.getAtIndex(ValueLayout.JAVA_SHORT, i) << 16);
+            case F16 -> Float.float16ToFloat(memory.getAtIndex(ValueLayout.JAVA_SHORT, i));
             case I32 -> memory.getAtIndex(ValueLayout.JAVA_INT, i);
             case U8 -> memory.get(ValueLayout.JAVA_BYTE, i) & 255;
             default -> throw new IllegalArgumentException("no conversion from " + type);

@@ -19,6 +19,7 @@ import isthmus.op.Focal;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
+import isthmus.op.LossScale;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
@@ -78,6 +79,7 @@ final class CpuBackend implements Backend {
             Map.entry(Cast.class, own(OwnKernels::cast)),
             Map.entry(Flatten.class, own(OwnKernels::flatten)),
             Map.entry(Flatten.BackwardPass.class, own(OwnKernels::flattenBackward)),
+            Map.entry(LossScale.class, own(OwnKernels::lossScale)),
             Map.entry(MaxPool.class, own(PoolKernels::max)),
             Map.entry(MaxPool.BackwardPass.class, own(PoolKernels::maxBackward)),
             Map.entry(AvgPool.class, own(PoolKernels::average)),
@@ -113,7 +115,9 @@ final class CpuBackend implements Backend {
     @Override
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
         Lowering lowering = LOWERINGS.get(node.op().getClass());
-        return lowering == null ? Optional.empty() : lowering.lower(dnnl, node, types);
+        if (lowering == null) return Optional.empty();
+        if (!HalfStorage.isNeeded(node, types)) return lowering.lower(dnnl, node, types);
+        return lowering.lower(dnnl, node, HalfStorage.inFloat32(types)).map(k -> new HalfStorage(k, node, types));
     }
 
     @Override

@@ -1,6 +1,7 @@
 package isthmus.backend.onednn;
 
 import isthmus.backend.Kernel;
+import isthmus.backend.StepScalars;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.op.Dropout;
 import isthmus.op.Multiply;
@@ -65,6 +66,17 @@ final class OwnKernels {
             MemorySegment x = a.of(n.in(0));
             MemorySegment y = a.of(n.out(0));
             return () -> Kernels.scale(t, x, factor, y, size);
+        });
+    }
+
+    static Kernel lossScale(Node n, Function<Value, DType> types) {
+        int t = code(types.apply(n.out(0)));
+        long size = n.out(0).shape().elements();
+        return new OwnKernel("scale", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            StepScalars scalars = a.scalars();
+            return () -> Kernels.scale(t, x, scalars.lossScale(), y, size);
         });
     }
 
