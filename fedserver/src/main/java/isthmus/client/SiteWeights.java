@@ -1,9 +1,12 @@
 package isthmus.client;
 
 import isthmus.tensor.HostMath;
+import isthmus.tensor.Region;
 import isthmus.tensor.Safetensors;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
+import isthmus.wire.AtomicFiles;
+import isthmus.wire.Json;
 import isthmus.wire.Link;
 import isthmus.wire.OwnerOnly;
 import isthmus.wire.Patience;
@@ -13,8 +16,11 @@ import isthmus.wire.Task;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 
 /**
  * The global weights at a site: the fetched file, and one off-heap buffer that is trained in place and then turned into
@@ -35,12 +41,14 @@ final class SiteWeights implements AutoCloseable {
         Path jobFolder = folder.resolve(task.job());
         OwnerOnly.folder(jobFolder);
         file = jobFolder.resolve("global-%04d.safetensors".formatted(weights.round()));
-        if (!Files.exists(file) || Files.size(file) != weights.bytes() || !Sha256.of(file).equals(weights.sha256()))
+        if (!Files.exists(file) || Files.size(file) != weights.bytes() || !Sha256.of(file).equals(weights.sha256())) {
+            String path = "/v1/jobs/" + task.job() + "/global/" + weights.round();
+            reuseFrozen(link, path, jobFolder, weights, patience);
             patience.run(() -> {
-                link.download("/v1/jobs/" + task.job() + "/global/" + weights.round(), file, weights.bytes(),
-                        weights.sha256(), fetched);
+                link.download(path, file, weights.bytes(), weights.sha256(), fetched);
                 return null;
             });
+        }
         dropOthers(jobFolder);
         WeightTable table = Safetensors.inspect(file).table();
         if (!table.digest().equals(weights.table()))
@@ -53,6 +61,45 @@ final class SiteWeights implements AutoCloseable {
         }
         Safetensors.load(file, working);
         return working;
+    }
+
+    /**
+     * Frozen weights reach a site once: an older file of the same table has them, so the download begins with the new
+     * header and those, and goes on behind them. The whole file's digest is checked as ever; should the frozen weights
+     * have changed after all, the file is fetched anew from its first byte.
+     */
+    private void reuseFrozen(Link link, String path, Path jobFolder, Task.Weights weights, Patience patience)
+            throws IOException, InterruptedException {
+        Path part = Link.part(file);
+        Path older = Files.exists(part) ? null : olderFile(jobFolder);
+        if (older == null)
+            return;
+        Safetensors.Header had = Safetensors.inspect(older);
+        long frozen = had.table().range(Region.FROZEN).length() * Float.BYTES;
+        long header = weights.bytes() - had.table().bytes();
+        if (!had.table().digest().equals(weights.table()) || frozen == 0 || header < 10 || header > Json.MAX_BYTES)
+            return;
+        byte[] head = patience.run(() -> link.head(path, (int) header));
+        Path fresh = file.resolveSibling(file.getFileName() + ".new");
+        try (FileChannel in = FileChannel.open(older, StandardOpenOption.READ);
+                FileChannel out = FileChannel.open(fresh, StandardOpenOption.CREATE,
+                        StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            ByteBuffer bytes = ByteBuffer.wrap(head);
+            while (bytes.hasRemaining())
+                out.write(bytes);
+            for (long done = 0; done < frozen;)
+                done += in.transferTo(had.dataOffset() + done, frozen - done, out);
+        }
+        AtomicFiles.move(fresh, part);
+    }
+
+    private Path olderFile(Path jobFolder) throws IOException {
+        try (var files = Files.newDirectoryStream(jobFolder, "global-*.safetensors")) {
+            for (Path other : files)
+                if (!other.equals(file))
+                    return other;
+        }
+        return null;
     }
 
     private void dropOthers(Path jobFolder) throws IOException {

@@ -15,12 +15,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** One request and its one answer: work on a virtual thread, bytes on the event loop, every refusal logged and in JSON. */
 final class Exchange {
     private static final Logger LOG = LoggerFactory.getLogger(Exchange.class);
+    private static final Pattern RANGE = Pattern.compile("bytes=(\\d{1,18})-(\\d{0,18})");
 
     /** Work that blocks; what it returns is the answer's JSON. */
     interface Work {
@@ -69,38 +72,41 @@ final class Exchange {
     /** Continues on the event loop. */
     void onLoop(Runnable step) { context.runOnContext(v -> step.run()); }
 
-    /** Streams a file, or its end when the client asks from a byte on, so that a cut download resumes. */
+    /** The bytes that a client asks for: the last one included, as HTTP counts. */
+    private record Range(long from, long last) {}
+
+    /** Streams a file, or the part of it that the client asks for, so that a cut download resumes. */
     void send(Path file) throws IOException {
         if (!Files.exists(file))
             throw new RefusalException(404, new Refusal("no_such_file", "there is no such model yet", request.path(),
                     "wait until a round is closed"));
         long size = Files.size(file);
-        long from = from(request.getHeader("Range"), size);
+        Range range = range(request.getHeader("Range"), size);
         onLoop(() -> {
             HttpServerResponse response = request.response();
             response.putHeader("Content-Type", "application/octet-stream").putHeader("Accept-Ranges", "bytes");
             if (request.getHeader("Range") != null)
-                response.setStatusCode(206).putHeader("Content-Range", "bytes " + from + "-" + (size - 1) + "/" + size);
-            response.sendFile(file.toString(), from).onFailure(e -> LOG.info("{} {}: download was cut: {}", who(),
-                    request.path(), e.getMessage()));
+                response.setStatusCode(206).putHeader("Content-Range",
+                        "bytes " + range.from + "-" + range.last + "/" + size);
+            response.sendFile(file.toString(), range.from, range.last - range.from + 1)
+                    .onFailure(e -> LOG.info("{} {}: download was cut: {}", who(), request.path(), e.getMessage()));
         });
     }
 
-    private long from(String range, long size) {
-        if (range == null)
-            return 0;
-        try {
-            if (range.startsWith("bytes=") && range.endsWith("-")) {
-                long from = Long.parseLong(range.substring(6, range.length() - 1));
-                if (from >= 0 && from < size)
-                    return from;
-            }
-        } catch (NumberFormatException e) {
-            LOG.debug("{}: range {} is no number", request.path(), range);
+    private Range range(String asked, long size) {
+        if (asked == null)
+            return new Range(0, size - 1);
+        Matcher m = RANGE.matcher(asked);
+        if (m.matches()) {
+            long from = Long.parseLong(m.group(1));
+            long last = m.group(2).isEmpty() ? size - 1 : Math.min(size - 1, Long.parseLong(m.group(2)));
+            if (from <= last)
+                return new Range(from, last);
         }
         throw new RefusalException(416,
-                new Refusal("bad_range", "range \"" + range + "\" is not bytes=FROM- with FROM under "
-                        + size, request.path(), "ask for an open range"));
+                new Refusal("bad_range", "range \"" + asked.substring(0, Math.min(60, asked.length()))
+                        + "\" is not bytes=FROM- or bytes=FROM-LAST within " + size + " bytes", request.path(),
+                        "ask for one range"));
     }
 
     void reply(int status, Object json) {

@@ -72,6 +72,11 @@ public final class Link implements AutoCloseable {
         void bytes(long now);
     }
 
+    /** Where the bytes of a download lie until it is whole. */
+    public static Path part(Path file) {
+        return file.resolveSibling(file.getFileName() + ".part");
+    }
+
     /**
      * Downloads into a file, going on where an earlier attempt left {@code file.part}; the file appears under its name
      * only whole and with the right digest.
@@ -80,7 +85,7 @@ public final class Link implements AutoCloseable {
      */
     public void download(String path, Path file, long bytes, String sha256, Fetched progress)
             throws IOException, InterruptedException {
-        Path part = file.resolveSibling(file.getFileName() + ".part");
+        Path part = part(file);
         long have = Files.exists(part) ? Files.size(part) : 0;
         if (have > bytes) {
             Files.delete(part);
@@ -98,6 +103,28 @@ public final class Link implements AutoCloseable {
                     + "; it is fetched anew");
         }
         AtomicFiles.move(part, file);
+    }
+
+    /** The first bytes of a file, as when only its header is wanted; {@code bytes} is at most what an answer may have. */
+    public byte[] head(String path, int bytes) throws IOException, InterruptedException {
+        HttpRequest request = request(path).timeout(CONTROL).header("Range", "bytes=0-" + (bytes - 1)).GET().build();
+        HttpResponse<byte[]> response;
+        try {
+            response = http.send(request, info -> {
+                long length = info.headers().firstValueAsLong("Content-Length").orElse(-1);
+                boolean wanted = info.statusCode() == 206 && length == bytes;
+                boolean refusal = info.statusCode() >= 400 && length >= 0 && length <= Json.MAX_BYTES;
+                return wanted || refusal ? BodySubscribers.ofByteArray() : BodySubscribers.replacing(new byte[0]);
+            });
+        } catch (IOException e) {
+            throw Tls.explain(e);
+        }
+        if (response.statusCode() >= 400)
+            throw refused(response.statusCode(), response.body(), request);
+        if (response.body().length != bytes)
+            throw new IOException(request.uri() + " answered a request for its first " + bytes
+                    + " bytes with status " + response.statusCode() + " and another length");
+        return response.body();
     }
 
     private void fetch(String path, Path part, long have, long bytes, Fetched progress)

@@ -8,11 +8,14 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /** A bad line: passes bytes on to a server, and cuts every connection after a random number of them. */
 final class FlakyProxy implements AutoCloseable {
     final int port;
     final AtomicInteger cuts = new AtomicInteger();
+    /** Bytes from the server to its clients. */
+    final AtomicLong down = new AtomicLong();
     private final ServerSocket listening;
     private final int serverPort;
     private final Random random;
@@ -33,8 +36,8 @@ final class FlakyProxy implements AutoCloseable {
                 Socket client = listening.accept();
                 Socket server = new Socket(InetAddress.getLoopbackAddress(), serverPort);
                 AtomicInteger left = new AtomicInteger(4096 + random.nextInt(mostBytes));
-                Thread.ofVirtual().start(() -> pass(client, server, left));
-                Thread.ofVirtual().start(() -> pass(server, client, left));
+                Thread.ofVirtual().start(() -> pass(client, server, left, new AtomicLong()));
+                Thread.ofVirtual().start(() -> pass(server, client, left, down));
             }
         } catch (IOException e) {
             // Closed, or the server is away for a moment: the client will try again.
@@ -43,7 +46,7 @@ final class FlakyProxy implements AutoCloseable {
         }
     }
 
-    private void pass(Socket from, Socket to, AtomicInteger left) {
+    private void pass(Socket from, Socket to, AtomicInteger left, AtomicLong passed) {
         byte[] buffer = new byte[4096];
         try (from; to) {
             InputStream in = from.getInputStream();
@@ -54,6 +57,7 @@ final class FlakyProxy implements AutoCloseable {
                     return;
                 }
                 out.write(buffer, 0, n);
+                passed.addAndGet(n);
             }
         } catch (IOException e) {
             // The other direction was cut.
