@@ -26,6 +26,12 @@ public interface Backend extends AutoCloseable {
     /** Zeroed device memory, owned by the arena. */
     MemorySegment allocate(long bytes, Arena arena);
 
+    /** Bytes that {@link #allocate} can still give without taking them from others. */
+    long freeBytes();
+
+    /** Why half precision is no faster than float32 on this device; empty if it is. */
+    Optional<String> halfProblem();
+
     /** To be called by a thread before it runs kernels. */
     void enter();
 

@@ -25,6 +25,20 @@ public enum Precision {
     /** The compute type. */
     public DType compute() { return compute; }
 
+    /**
+     * Reads {@code fp32}, {@code bf16}, {@code f16} or {@code amp}, which is half precision where the device is faster in it,
+     * else float32.
+     */
+    public static Precision parse(String text, Backend backend) {
+        Precision asked = parse(text);
+        return isAmp(text) && backend.halfProblem().isPresent() ? FP32 : asked;
+    }
+
+    /** Whether the text leaves the choice to the device. */
+    public static boolean isAmp(String text) {
+        return text.equalsIgnoreCase("amp");
+    }
+
     /** Reads {@code fp32}, {@code bf16}, {@code f16} or {@code amp}; on CPUs {@code amp} means bf16. */
     public static Precision parse(String text) {
         return switch (text.toLowerCase(java.util.Locale.ROOT)) {

@@ -36,6 +36,12 @@ public final class ReferenceBackend implements Backend {
     public MemorySegment allocate(long bytes, Arena arena) { return arena.allocate(bytes, ALIGNMENT); }
 
     @Override
+    public long freeBytes() { return Long.MAX_VALUE; }
+
+    @Override
+    public Optional<String> halfProblem() { return Optional.of("plain Java computes in float32 only"); }
+
+    @Override
     public void enter() {
         // Nothing is kept per thread.
     }

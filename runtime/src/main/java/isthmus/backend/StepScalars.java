@@ -20,7 +20,9 @@ public record StepScalars(MemorySegment segment) {
     public void step(long step) { segment.set(ValueLayout.JAVA_LONG, 8, step); }
 
     /** Sets the factor on the loss's gradient: 1 unless half precision needs more; see {@link isthmus.op.LossScale}. */
-    public void lossScale(float scale) { segment.set(ValueLayout.JAVA_FLOAT, 16, scale); }
+    public void lossScale(float scale) {
+        segment.set(ValueLayout.JAVA_FLOAT, 16, scale);
+    }
 
     /** The run's seed. */
     public long seed() { return segment.get(ValueLayout.JAVA_LONG, 0); }
@@ -29,5 +31,7 @@ public record StepScalars(MemorySegment segment) {
     public long step() { return segment.get(ValueLayout.JAVA_LONG, 8); }
 
     /** The factor on the loss's gradient. */
-    public float lossScale() { return segment.get(ValueLayout.JAVA_FLOAT, 16); }
+    public float lossScale() {
+        return segment.get(ValueLayout.JAVA_FLOAT, 16);
+    }
 }

@@ -31,7 +31,9 @@ public final class Gradients {
     }
 
     /** Differentiates the graph's output of that name, which must be made by a loss op. */
-    public static void append(Graph graph, String loss) { append(graph, loss, false); }
+    public static void append(Graph graph, String loss) {
+        append(graph, loss, false);
+    }
 
     /** The same; {@code scaled} gradients are multiplied by the {@linkplain LossScale scale of the loss}. */
     public static void append(Graph graph, String loss, boolean scaled) {

@@ -3,14 +3,10 @@ package isthmus.graph;
 import isthmus.backend.Addresses;
 import isthmus.backend.Backend;
 import isthmus.backend.Kernel;
-import isthmus.backend.MissingKernelException;
 import isthmus.backend.Precision;
 import isthmus.backend.StepScalars;
-import isthmus.op.Kind;
 import isthmus.op.Node;
-import isthmus.op.Spec;
 import isthmus.op.Value;
-import isthmus.tensor.DType;
 import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -18,7 +14,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.function.Function;
 
 /**
  * A graph made ready: a flat list of native calls on fixed addresses in one arena. Running it allocates nothing. A program
@@ -27,42 +22,30 @@ import java.util.function.Function;
  */
 public final class Program implements AutoCloseable {
     private final Graph graph;
-    private final Backend backend;
     private final Arena arena;
-    private final Plan plan;
-    private final Function<Value, DType> types;
+    private final Prepared prepared;
     private final WeightBuffer weights;
     private final WeightBuffer gradients;
     private final MemorySegment memory;
     private final StepScalars scalars;
     private final Kernel[] kernels;
     private final Node[] nodes;
-    /** Where in the graph each call stands: views are no calls. */
-    private final int[] positions;
 
-    private Program(Graph graph, Backend backend, Precision precision, WeightBuffer weights, WeightBuffer gradients) {
+    private Program(Graph graph, Prepared prepared, Backend backend, WeightBuffer weights, WeightBuffer gradients) {
         this.graph = graph;
-        this.backend = backend;
-        this.types = v -> type(v, precision);
+        this.prepared = prepared;
         this.weights = weights;
         this.gradients = gradients;
         this.arena = Arena.ofShared();
-        List<Node> running = new ArrayList<>();
-        List<Integer> at = new ArrayList<>();
-        List<Kernel> prepared = new ArrayList<>();
+        this.nodes = prepared.nodes();
+        this.kernels = prepared.kernels();
         try {
-            long[] scratch = prepare(running, at, prepared);
-            this.plan = Plan.of(graph, types, this::isPinned, scratch);
-            this.memory = backend.allocate(Math.max(Plan.ALIGNMENT, plan.bytes()), arena);
+            this.memory = backend.allocate(Math.max(Plan.ALIGNMENT, plan().bytes()), arena);
             this.scalars = new StepScalars(backend.allocate(StepScalars.BYTES, arena));
             scalars.lossScale(1);
-            this.nodes = running.toArray(Node[]::new);
-            this.kernels = prepared.toArray(Kernel[]::new);
-            this.positions = at.stream().mapToInt(Integer::intValue).toArray();
             for (int i = 0; i < kernels.length; i++)
-                kernels[i].bind(new Bound(positions[i]));
-        } catch (RuntimeException e) {
-            prepared.forEach(Kernel::close);
+                kernels[i].bind(new Bound(prepared.position(i)));
+        } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
         }
@@ -76,6 +59,16 @@ public final class Program implements AutoCloseable {
      */
     public static Program compile(Graph graph, Backend backend, Precision precision, WeightBuffer weights,
             WeightBuffer gradients) {
+        return compile(graph, backend, precision, weights, gradients, 0);
+    }
+
+    /**
+     * Compiles a graph if its plan fits into the memory that is free.
+     *
+     * @param besides bytes of free memory that are spoken for, as for weights that are not written yet
+     */
+    public static Program compile(Graph graph, Backend backend, Precision precision, WeightBuffer weights,
+            WeightBuffer gradients, long besides) {
         String expected = graph.table().digest();
         if (!weights.table().digest().equals(expected)) {
             throw new IllegalArgumentException(
@@ -85,53 +78,32 @@ public final class Program implements AutoCloseable {
                 && (gradients == null || !gradients.table().digest().equals(expected))) {
             throw new IllegalArgumentException("compile: a graph with gradients needs a gradient buffer of its table");
         }
-        return new Program(graph, backend, precision, weights, gradients);
-    }
-
-    private static DType type(Value v, Precision precision) {
-        return switch (v.spec().kind()) {
-            case ACTIVATION -> precision.compute();
-            case FLOAT -> DType.F32;
-            case LABEL -> DType.I32;
-            case INDEX -> DType.U8;
-        };
-    }
-
-    private long[] prepare(List<Node> running, List<Integer> positions, List<Kernel> prepared) {
-        long[] scratch = new long[graph.nodes().size()];
-        List<String> missing = new ArrayList<>();
-        for (int i = 0; i < scratch.length; i++) {
-            Node node = graph.nodes().get(i);
-            if (Plan.isView(node, types) && !isPinned(node.out(0))) continue;
-            Optional<Kernel> kernel = backend.prepare(node, types);
-            if (kernel.isEmpty()) {
-                missing.add(node.toString());
-                continue;
-            }
-            running.add(node);
-            positions.add(i);
-            prepared.add(kernel.get());
-            scratch[i] = kernel.get().scratchBytes();
+        Prepared prepared = new Prepared(graph, backend, precision);
+        try {
+            long free = backend.freeBytes();
+            if (prepared.plan().bytes() > free - besides)
+                throw new MemoryException("this batch", prepared.plan().bytes() + besides, free, "use a smaller one");
+            return new Program(graph, prepared, backend, weights, gradients);
+        } catch (RuntimeException | Error e) {
+            prepared.close();
+            throw e;
         }
-        if (!missing.isEmpty()) throw new MissingKernelException(backend.name(), missing);
-        return scratch;
     }
 
-    private boolean isPinned(Value v) {
-        return v.role() == Value.Role.PARAMETER || graph.parameterGradients().containsValue(v);
+    /** The size of the arena that a graph would take; none is allocated. */
+    public static long arenaBytes(Graph graph, Backend backend, Precision precision) {
+        try (Prepared prepared = new Prepared(graph, backend, precision)) {
+            return prepared.plan().bytes();
+        }
     }
 
     private MemorySegment address(Value v) {
         if (v.role() == Value.Role.PARAMETER) return weights.slice(v.name());
-        if (v.spec().kind() == Kind.FLOAT) {
-            for (Map.Entry<String, Value> e : graph.parameterGradients().entrySet()) {
-                if (e.getValue().equals(v)) return gradients.slice(e.getKey());
-            }
-        }
-        Value root = graph.values().get(plan.rootOf(v));
-        if (!root.equals(v) && isPinned(root)) return address(root);
-        Plan.Block b = plan.block(v);
-        return memory.asSlice(b.offset(), v.shape().elements() * types.apply(v).bytes());
+        Optional<String> parameter = prepared.gradientOf(v);
+        if (parameter.isPresent()) return gradients.slice(parameter.get());
+        Value root = graph.values().get(plan().rootOf(v));
+        if (!root.equals(v) && prepared.isPinned(root)) return address(root);
+        return memory.asSlice(plan().block(v).offset(), prepared.bytes(v));
     }
 
     private final class Bound implements Addresses {
@@ -144,7 +116,7 @@ public final class Program implements AutoCloseable {
 
         @Override
         public MemorySegment scratch() {
-            Plan.Block b = plan.scratch(index);
+            Plan.Block b = plan().scratch(index);
             return b == null ? MemorySegment.NULL : memory.asSlice(b.offset(), b.bytes());
         }
 
@@ -199,34 +171,15 @@ public final class Program implements AutoCloseable {
     public StepScalars scalars() { return scalars; }
 
     /** The memory plan. */
-    public Plan plan() { return plan; }
+    public Plan plan() { return prepared.plan(); }
 
     /** The graph that was compiled. */
     public Graph graph() { return graph; }
 
     /** All calls in running order, with what each moves and computes. */
     public List<Call> calls() {
-        List<Call> calls = new ArrayList<>();
-        for (int i = 0; i < kernels.length; i++) {
-            Node n = nodes[i];
-            calls.add(new Call(n, kernels[i].implementation(), types.apply(n.in(0)), bytes(n),
-                    n.op().flops(specs(n.inputs()), specs(n.outputs())), plan.liveAt(positions[i])));
-        }
-        return calls;
+        return prepared.calls();
     }
-
-    private static List<Spec> specs(List<Value> values) { return values.stream().map(Value::spec).toList(); }
-
-    private long bytes(Node n) {
-        long sum = 0;
-        for (int i = 0; i < n.inputs().size(); i++)
-            if (n.op().reads(i) && n.inputs().indexOf(n.in(i)) == i) sum += bytes(n.in(i));
-        for (Value v : n.outputs())
-            sum += bytes(v);
-        return sum;
-    }
-
-    private long bytes(Value v) { return v.shape().elements() * types.apply(v).bytes(); }
 
     /** One line a call: op, place, shapes, implementation. */
     public List<String> listing() {
@@ -238,8 +191,7 @@ public final class Program implements AutoCloseable {
 
     @Override
     public void close() {
-        for (Kernel k : kernels)
-            k.close();
+        prepared.close();
         arena.close();
     }
 }

@@ -55,6 +55,11 @@ final class Optimizer {
         constants();
     }
 
+    /** Memory that the moments take. */
+    long bytes() {
+        return first.byteSize() + second.byteSize() + secondMax.byteSize();
+    }
+
     private MemorySegment state() { return backend.allocate(n * Float.BYTES, arena); }
 
     /** Writes the C library's option struct; learning rate, gradient scale and step change from step to step. */

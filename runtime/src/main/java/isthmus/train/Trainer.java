@@ -5,6 +5,7 @@ import isthmus.backend.Precision;
 import isthmus.graph.Fuse;
 import isthmus.graph.Gradients;
 import isthmus.graph.Graph;
+import isthmus.graph.MemoryException;
 import isthmus.graph.Program;
 import isthmus.nn.Model;
 import isthmus.tensor.WeightBuffer;
@@ -55,18 +56,35 @@ public final class Trainer implements AutoCloseable {
         this.options = options;
         this.weights = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
         this.gradients = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
-        Graph graph = model.graph(options.batch, true);
-        options.loss.attach(graph, graph.outputs().get(Model.LOGITS));
-        graph = Fuse.apply(graph);
-        Gradients.append(graph, Loss.LOSS);
         try {
-            this.program = Program.compile(graph, backend, options.precision, weights, gradients);
+            this.optimizer = new Optimizer(options.optimizer, weights, gradients, backend, arena);
+            this.program = compile(model, backend);
         } catch (RuntimeException e) {
             arena.close();
             throw e;
         }
-        this.optimizer = new Optimizer(options.optimizer, weights, gradients, backend, arena);
         program.scalars().seed(options.seed);
+    }
+
+    /** The step's program, or a refusal that names the largest batch that fits. */
+    private Program compile(Model model, Backend backend) {
+        long besides = weights.table().bytes() * 2 + optimizer.bytes();
+        try {
+            return Program.compile(graph(model, options.loss, options.batch), backend, options.precision, weights,
+                    gradients, besides);
+        } catch (MemoryException e) {
+            var limit = new BatchLimit(batch -> besides
+                    + Program.arenaBytes(graph(model, options.loss, batch), backend, options.precision), e.free());
+            throw limit.refusal("model " + model.name(), options.batch, e.needed());
+        }
+    }
+
+    private static Graph graph(Model model, Loss loss, int batch) {
+        Graph graph = model.graph(batch, true);
+        loss.attach(graph, graph.outputs().get(Model.LOGITS));
+        graph = Fuse.apply(graph);
+        Gradients.append(graph, Loss.LOSS);
+        return graph;
     }
 
     /** The model's weights, changed in place by every step. */

@@ -1,5 +1,7 @@
 package isthmus.backend.onednn;
 
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
+
 import isthmus.backend.Backend;
 import isthmus.backend.Kernel;
 import isthmus.bindings.NativeMemory;
@@ -122,6 +124,19 @@ final class CpuBackend implements Backend {
 
     @Override
     public MemorySegment allocate(long bytes, Arena arena) { return NativeMemory.allocate(bytes, arena); }
+
+    @Override
+    public long freeBytes() { return HostMemory.free(); }
+
+    /** oneDNN converts bf16 to float32 and back where the processor has no products of it. */
+    @Override
+    public Optional<String> halfProblem() {
+        boolean products = (OneDnn.getEffectiveCpuIsa()
+                & DNNL_CPU_ISA_AVX512_CORE_BF16) == DNNL_CPU_ISA_AVX512_CORE_BF16;
+        return products
+                ? Optional.empty()
+                : Optional.of("this CPU has no bf16 products (AVX-512 BF16 or AMX), or oneDNN may not use them");
+    }
 
     /** OpenMP's thread count belongs to the calling thread. */
     @Override

@@ -1,0 +1,124 @@
+package isthmus.graph;
+
+import isthmus.backend.Backend;
+import isthmus.backend.Kernel;
+import isthmus.backend.MissingKernelException;
+import isthmus.backend.Precision;
+import isthmus.op.Node;
+import isthmus.op.Spec;
+import isthmus.op.Value;
+import isthmus.tensor.DType;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** A graph of which all is decided but where in memory it lies: element types, kernels, the arena's plan. Owns the kernels. */
+final class Prepared implements AutoCloseable {
+    private final Graph graph;
+    private final Precision precision;
+    /** Parameters by the id of their gradient. */
+    private final Map<Integer, String> gradients = new HashMap<>();
+    private final List<Node> nodes = new ArrayList<>();
+    private final List<Kernel> kernels = new ArrayList<>();
+    /** Where in the graph each call stands: views are no calls. */
+    private int[] positions = new int[0];
+    private final Plan plan;
+
+    Prepared(Graph graph, Backend backend, Precision precision) {
+        this.graph = graph;
+        this.precision = precision;
+        graph.parameterGradients().forEach((name, v) -> {
+            if (type(v) != DType.F32)
+                throw new IllegalArgumentException("the gradient of " + name + " is computed in " + type(v)
+                        + "; gradients of weights are float32");
+            gradients.put(v.id(), name);
+        });
+        try {
+            this.plan = Plan.of(graph, this::type, this::isPinned, prepare(backend));
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
+    }
+
+    /** Makes the kernels; returns each node's need of scratch memory. */
+    private long[] prepare(Backend backend) {
+        long[] scratch = new long[graph.nodes().size()];
+        int[] at = new int[scratch.length];
+        List<String> missing = new ArrayList<>();
+        for (int i = 0; i < scratch.length; i++) {
+            Node node = graph.nodes().get(i);
+            if (Plan.isView(node, this::type) && !isPinned(node.out(0))) continue;
+            Optional<Kernel> kernel = backend.prepare(node, this::type);
+            if (kernel.isEmpty()) {
+                missing.add(node.toString());
+                continue;
+            }
+            at[nodes.size()] = i;
+            nodes.add(node);
+            kernels.add(kernel.get());
+            scratch[i] = kernel.get().scratchBytes();
+        }
+        if (!missing.isEmpty()) throw new MissingKernelException(backend.name(), missing);
+        positions = Arrays.copyOf(at, nodes.size());
+        return scratch;
+    }
+
+    private DType type(Value v) {
+        return switch (v.spec().kind()) {
+            case ACTIVATION -> precision.compute();
+            case FLOAT -> DType.F32;
+            case LABEL -> DType.I32;
+            case INDEX -> DType.U8;
+        };
+    }
+
+    /** Whether a value lives outside the arena: weights and their gradients. */
+    boolean isPinned(Value v) {
+        return v.role() == Value.Role.PARAMETER || gradients.containsKey(v.id());
+    }
+
+    /** The parameter whose gradient a value is, or nothing. */
+    Optional<String> gradientOf(Value v) {
+        return Optional.ofNullable(gradients.get(v.id()));
+    }
+
+    Plan plan() { return plan; }
+
+    Kernel[] kernels() { return kernels.toArray(Kernel[]::new); }
+
+    Node[] nodes() { return nodes.toArray(Node[]::new); }
+
+    /** The position in the graph of call {@code i}. */
+    int position(int i) { return positions[i]; }
+
+    /** What a value takes. */
+    long bytes(Value v) { return v.shape().elements() * type(v).bytes(); }
+
+    List<Call> calls() {
+        List<Call> calls = new ArrayList<>();
+        for (int i = 0; i < nodes.size(); i++) {
+            Node n = nodes.get(i);
+            calls.add(new Call(n, kernels.get(i).implementation(), type(n.in(0)), traffic(n),
+                    n.op().flops(specs(n.inputs()), specs(n.outputs())), plan.liveAt(positions[i])));
+        }
+        return calls;
+    }
+
+    private static List<Spec> specs(List<Value> values) { return values.stream().map(Value::spec).toList(); }
+
+    private long traffic(Node n) {
+        long sum = 0;
+        for (int i = 0; i < n.inputs().size(); i++)
+            if (n.op().reads(i) && n.inputs().indexOf(n.in(i)) == i) sum += bytes(n.in(i));
+        for (Value v : n.outputs())
+            sum += bytes(v);
+        return sum;
+    }
+
+    @Override
+    public void close() { kernels.forEach(Kernel::close); }
+}
