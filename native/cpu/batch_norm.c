@@ -1,4 +1,4 @@
-/* Batch normalisation, with ReLU and a residual fused in; forward and backward. */
+/* Batch normalisation, with a residual and an activation fused in; forward and backward. */
 #include "norm.h"
 
 /* Sums of two quantities a channel; each thread has its own, which are added in the order of threads. */
@@ -58,51 +58,64 @@ int KERNEL(update_statistics)(const float *mean, const float *variance, float *r
     return IST_OK;
 }
 
-int KERNEL(batch_norm)(int dtype, const void *x, int64_t ldx, const float *mean, const float *variance,
-                       const float *gamma, const float *beta, float epsilon, const void *residual, int relu, void *y,
-                       int64_t ldy, int64_t rows, int64_t c) {
-    CHECK(ldx < ldy ? ldx : ldy);
+#define REQUIRE_ACTIVATION \
+    REQUIRE(activation >= IST_NONE && activation <= IST_SILU, "%s: no activation %d", __func__, activation)
+
+/* The factor of each channel. */
+static float *factors_of(const char *call, const float *variance, const float *gamma, float epsilon, int64_t c) {
     float *factor = malloc((size_t)c * sizeof(float));
-    if (!factor) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld channels", __func__, (long long)c);
-    for (int64_t j = 0; j < c; j++) factor[j] = (float)(gamma[j] / sqrt((double)variance[j] + epsilon));
-    PARALLEL(rows * c, rows, 1,
-             TYPED(dtype, forward_range, x, ldx, mean, factor, beta, residual, relu, y, ldy, c, from, to));
+    if (!factor) ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld channels", call, (long long)c);
+    for (int64_t j = 0; factor && j < c; j++) factor[j] = (float)(gamma[j] / sqrt((double)variance[j] + epsilon));
+    return factor;
+}
+
+int KERNEL(batch_norm)(int dtype, const void *x, int64_t ldx, const float *mean, const float *variance,
+                       const float *gamma, const float *beta, float epsilon, const void *residual, int activation,
+                       void *y, int64_t ldy, int64_t rows, int64_t c) {
+    CHECK(ldx < ldy ? ldx : ldy);
+    REQUIRE_ACTIVATION;
+    float *factor = factors_of(__func__, variance, gamma, epsilon, c);
+    if (!factor) return IST_OUT_OF_MEMORY;
+    normal k = {mean, factor, beta};
+    PARALLEL(rows * c, rows, 1, TYPED(dtype, forward_range, x, ldx, k, residual, activation, y, ldy, c, from, to));
     free(factor);
     return IST_OK;
 }
 
 int KERNEL(batch_norm_backward)(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
-                                const float *mean, const float *variance, const float *gamma, float epsilon, int relu,
-                                int frozen, void *dx, float *dgamma, float *dbeta, void *dresidual, int64_t rows,
-                                int64_t c) {
+                                const float *mean, const float *variance, const float *gamma, const float *beta,
+                                float epsilon, int activation, int frozen, void *dx, float *dgamma, float *dbeta,
+                                void *dresidual, int64_t rows, int64_t c) {
     CHECK(ldx < ldy ? ldx : ldy);
-    REQUIRE(!relu || y, "%s: the mask needs y", __func__);
-    affine f = {malloc((size_t)(3 * c) * sizeof(float)), NULL, NULL};
+    REQUIRE_ACTIVATION;
     sums s;
-    int status = f.a ? sums_make(&s, c) : ist_fail(IST_OUT_OF_MEMORY, "%s: no memory", __func__);
+    affine f = {factors_of(__func__, variance, gamma, epsilon, c), malloc((size_t)(2 * c) * sizeof(float)), NULL};
+    int status = f.a && f.b ? sums_make(&s, c) : ist_fail(IST_OUT_OF_MEMORY, "%s: no memory", __func__);
     if (status) {
         free(f.a);
+        free(f.b);
         return status;
     }
-    f.b = f.a + c;
     f.d = f.b + c;
+    normal k = {mean, f.a, beta};
+    int slope = slope_of(activation, y);
     PARALLEL(rows * c, rows, 2, {
         double *sum = s.first + omp_get_thread_num() * c, *product = s.second + omp_get_thread_num() * c;
-        TYPED(dtype, reduce_range, x, ldx, y, dy, ldy, mean, relu, sum, product, c, from, to);
+        TYPED(dtype, reduce_range, x, ldx, k, y, dy, ldy, slope, sum, product, c, from, to);
     });
     for (int64_t j = 0; j < c; j++) {
         double inverse = 1 / sqrt((double)variance[j] + epsilon), a = gamma[j] * inverse;
         double db = sums_total(s.first, s.threads, c, j), dg = sums_total(s.second, s.threads, c, j) * inverse;
         dbeta[j] = (float)db;
         dgamma[j] = (float)dg;
-        f.a[j] = (float)a;
         f.b[j] = frozen ? 0 : (float)(-a * inverse * dg / (double)rows);
         f.d[j] = frozen ? 0 : (float)(-a * db / (double)rows);
     }
     free(s.first);
     if (dx || dresidual)
         PARALLEL(rows * c, rows, 1,
-                 TYPED(dtype, backward_range, x, ldx, y, dy, ldy, mean, f, relu, dx, dresidual, c, from, to));
+                 TYPED(dtype, backward_range, x, ldx, k, y, dy, ldy, slope, f, dx, dresidual, c, from, to));
     free(f.a);
+    free(f.b);
     return IST_OK;
 }

@@ -1,4 +1,4 @@
-/* Group normalisation, with ReLU and a residual fused in; forward and backward. */
+/* Group normalisation, with a residual and an activation fused in; forward and backward. */
 #include "norm.h"
 
 /* Each sample's rows are cut into chunks, so that one sample too keeps all threads busy. Where they are cut depends on
@@ -76,10 +76,12 @@ static void statistics_finish(const grid *g, const double *sums, const float *ga
     }
 }
 
-INLINE void forward_chunks(int dt, const grid *g, const void *x, int64_t ldx, const float *mean, const float *factor,
-                           const float *beta, const void *residual, int relu, void *y, int64_t ldy, int64_t from,
-                           int64_t to) {
-    EACH_CHUNK(g, forward_range(dt, x, ldx, mean + at, factor + at, beta, residual, relu, y, ldy, g->c, first, last);)
+/* The numbers of one sample's channels; beta is the same for all. */
+INLINE normal of_sample(normal all, int64_t at) { return (normal){all.mean + at, all.factor + at, all.beta}; }
+
+INLINE void forward_chunks(int dt, const grid *g, const void *x, int64_t ldx, normal k, const void *residual,
+                           int activation, void *y, int64_t ldy, int64_t from, int64_t to) {
+    EACH_CHUNK(g, forward_range(dt, x, ldx, of_sample(k, at), residual, activation, y, ldy, g->c, first, last);)
 }
 
 #define CHECK \
@@ -88,11 +90,12 @@ INLINE void forward_chunks(int dt, const grid *g, const void *x, int64_t ldx, co
             (long long)rows, (long long)c); \
     REQUIRE(groups > 0 && c % groups == 0, "%s: %lld channels do not make %lld groups", __func__, (long long)c, \
             (long long)groups); \
+    REQUIRE(activation >= IST_NONE && activation <= IST_SILU, "%s: no activation %d", __func__, activation); \
     REQUIRE(min64(ldx, ldy) >= c, "%s: rows are %lld apart but %lld long", __func__, (long long)min64(ldx, ldy), \
             (long long)c)
 
 int KERNEL(group_norm)(int dtype, const void *x, int64_t ldx, const float *gamma, const float *beta, float epsilon,
-                       const void *residual, int relu, void *y, int64_t ldy, float *mean, float *variance, int64_t n,
+                       const void *residual, int activation, void *y, int64_t ldy, float *mean, float *variance, int64_t n,
                        int64_t rows, int64_t c, int64_t groups) {
     CHECK;
     grid shape = grid_of(n, rows, c, groups), *g = &shape;
@@ -101,27 +104,28 @@ int KERNEL(group_norm)(int dtype, const void *x, int64_t ldx, const float *gamma
     int status = scratch(__func__, g, 2, &sums, &means);
     if (status) return status;
     float *factors = means + n * c;
+    normal k = {means, factors, beta};
     CHUNKS_PARALLEL(g, TYPED(dtype, statistics_chunks, g, x, ldx, sums, from, to));
     PARALLEL(n * g->chunks * c, n, 1, for (int64_t s = from; s < to; s++) {
         gather(g, sums, s);
         statistics_finish(g, sums + s * g->chunks * 2 * c, gamma, epsilon, mean + s * groups, variance + s * groups,
                           means + s * c, factors + s * c);
     });
-    CHUNKS_PARALLEL(g, TYPED(dtype, forward_chunks, g, x, ldx, means, factors, beta, residual, relu, y, ldy, from, to));
+    CHUNKS_PARALLEL(g, TYPED(dtype, forward_chunks, g, x, ldx, k, residual, activation, y, ldy, from, to));
     free(sums);
     free(means);
     return IST_OK;
 }
 
-INLINE void reduce_chunks(int dt, const grid *g, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
-                          const float *mean, int relu, double *sums, int64_t from, int64_t to) {
+INLINE void reduce_chunks(int dt, const grid *g, const void *x, int64_t ldx, normal k, const void *y, const void *dy,
+                          int64_t ldy, int slope, double *sums, int64_t from, int64_t to) {
     EACH_CHUNK(g, {
         double *sum = sums + i * 2 * g->c;
-        reduce_range(dt, x, ldx, y, dy, ldy, mean + at, relu, sum, sum + g->c, g->c, first, last);
+        reduce_range(dt, x, ldx, of_sample(k, at), y, dy, ldy, slope, sum, sum + g->c, g->c, first, last);
     })
 }
 
-/* A sample's dx as an affine function; its sums become its part of dbeta and dgamma. */
+/* A sample's dx as an affine function (its factors a are known); its sums become its part of dbeta and dgamma. */
 static void affine_finish(const grid *g, double *sums, const float *variance, const float *gamma, float epsilon,
                           affine f) {
     int64_t width = g->c / g->groups;
@@ -134,40 +138,48 @@ static void affine_finish(const grid *g, double *sums, const float *variance, co
             product += gamma[j] * sums[g->c + j];
         }
         for (int64_t j = k * width; j < (k + 1) * width; j++) {
-            f.a[j] = (float)(gamma[j] * inverse);
             f.b[j] = (float)(-inverse * inverse * product / count);
             f.d[j] = (float)(-inverse * sum / count);
         }
     }
 }
 
-INLINE void backward_chunks(int dt, const grid *g, const void *x, int64_t ldx, const void *y, const void *dy,
-                            int64_t ldy, const float *mean, affine f, int relu, void *dx, void *dresidual,
-                            int64_t from, int64_t to) {
+INLINE void backward_chunks(int dt, const grid *g, const void *x, int64_t ldx, normal k, const void *y, const void *dy,
+                            int64_t ldy, int slope, affine f, void *dx, void *dresidual, int64_t from, int64_t to) {
     EACH_CHUNK(g, {
-        affine of_sample = {f.a + at, f.b + at, f.d + at};
-        backward_range(dt, x, ldx, y, dy, ldy, mean + at, of_sample, relu, dx, dresidual, g->c, first, last);
+        affine mine = {f.a + at, f.b + at, f.d + at};
+        backward_range(dt, x, ldx, of_sample(k, at), y, dy, ldy, slope, mine, dx, dresidual, g->c, first, last);
     })
 }
 
+/* Every sample's means and factors, a channel each. */
+static void spread(const grid *g, const float *mean, const float *variance, const float *gamma, float epsilon,
+                   float *means, float *factors) {
+    for (int64_t j = 0; j < g->n * g->c; j++) {
+        int64_t k = j / g->c * g->groups + j % g->c / (g->c / g->groups);
+        means[j] = mean[k];
+        factors[j] = (float)(gamma[j % g->c] * (1 / sqrt((double)variance[k] + epsilon)));
+    }
+}
+
 int KERNEL(group_norm_backward)(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
-                                const float *mean, const float *variance, const float *gamma, float epsilon, int relu,
-                                void *dx, float *dgamma, float *dbeta, void *dresidual, int64_t n, int64_t rows,
-                                int64_t c, int64_t groups) {
+                                const float *mean, const float *variance, const float *gamma, const float *beta,
+                                float epsilon, int activation, void *dx, float *dgamma, float *dbeta, void *dresidual,
+                                int64_t n, int64_t rows, int64_t c, int64_t groups) {
     CHECK;
-    REQUIRE(!relu || y, "%s: the mask needs y", __func__);
     grid shape = grid_of(n, rows, c, groups), *g = &shape;
     double *sums;
     float *means;
-    int status = scratch(__func__, g, 4, &sums, &means);
+    int status = scratch(__func__, g, 4, &sums, &means), slope = slope_of(activation, y);
     if (status) return status;
     affine f = {means + n * c, means + 2 * n * c, means + 3 * n * c};
-    for (int64_t j = 0; j < n * c; j++) means[j] = mean[j / c * groups + j % c / (c / groups)];
-    CHUNKS_PARALLEL(g, TYPED(dtype, reduce_chunks, g, x, ldx, y, dy, ldy, means, relu, sums, from, to));
+    normal k = {means, f.a, beta};
+    spread(g, mean, variance, gamma, epsilon, means, f.a);
+    CHUNKS_PARALLEL(g, TYPED(dtype, reduce_chunks, g, x, ldx, k, y, dy, ldy, slope, sums, from, to));
     PARALLEL(n * g->chunks * c, n, 1, for (int64_t s = from; s < to; s++) {
-        affine of_sample = {f.a + s * c, f.b + s * c, f.d + s * c};
+        affine mine = {f.a + s * c, f.b + s * c, f.d + s * c};
         gather(g, sums, s);
-        affine_finish(g, sums + s * g->chunks * 2 * c, variance + s * groups, gamma, epsilon, of_sample);
+        affine_finish(g, sums + s * g->chunks * 2 * c, variance + s * groups, gamma, epsilon, mine);
     });
     for (int64_t j = 0; j < c; j++) {
         double db = 0, dg = 0;
@@ -180,7 +192,8 @@ int KERNEL(group_norm_backward)(int dtype, const void *x, int64_t ldx, const voi
     }
     free(sums);
     if (dx || dresidual)
-        CHUNKS_PARALLEL(g, TYPED(dtype, backward_chunks, g, x, ldx, y, dy, ldy, means, f, relu, dx, dresidual, from, to));
+        CHUNKS_PARALLEL(
+            g, TYPED(dtype, backward_chunks, g, x, ldx, k, y, dy, ldy, slope, f, dx, dresidual, from, to));
     free(means);
     return IST_OK;
 }

@@ -25,6 +25,9 @@ enum { IST_OK = 0, IST_INVALID_ARGUMENT = 1, IST_OUT_OF_MEMORY = 2 };
 /* Element types. IST_F16 is for ist_convert only. */
 enum { IST_F32 = 0, IST_BF16 = 1, IST_F16 = 2 };
 
+/* Activations that a normalisation may end with: z; max(z, 0); z / (1 + exp(-z)). */
+enum { IST_NONE = 0, IST_RELU = 1, IST_SILU = 2 };
+
 /* The text of the calling thread's last failure; valid until its next one. */
 IST_API const char *ist_last_error(void);
 
@@ -151,37 +154,38 @@ IST_API int ist_channel_statistics(int dtype, const void *x, int64_t ldx, int64_
 IST_API int ist_update_statistics(const float *mean, const float *variance, float *running_mean,
                                   float *running_variance, float momentum, int64_t count, int64_t c);
 
-/* z = (x - mean) / sqrt(variance + epsilon) gamma + beta (+ residual); y = relu ? max(z, 0) : z.
+/* z = (x - mean) / sqrt(variance + epsilon) gamma + beta (+ residual); y = activation(z).
  * Training: with the batch's statistics. Evaluation: with the running ones. residual may be NULL. */
 IST_API int ist_batch_norm(int dtype, const void *x, int64_t ldx, const float *mean, const float *variance,
-                           const float *gamma, const float *beta, float epsilon, const void *residual, int relu,
+                           const float *gamma, const float *beta, float epsilon, const void *residual, int activation,
                            void *y, int64_t ldy, int64_t rows, int64_t c);
 
-/* dz = relu ? (y > 0 ? dy : 0) : dy; h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
+/* dz = dy activation'(z); h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
  * dx = gamma / sqrt(variance + epsilon) (dz - dbeta / rows - h dgamma / rows); dresidual = dz.
- * y is read only if relu. dx and dresidual may be NULL (not wanted); dresidual may be dy. frozen 1: mean and variance
- * were constants, so dx = gamma / sqrt(variance + epsilon) dz. */
+ * y: for ReLU, the forward result, whose sign tells the slope; NULL: z is made again from x, if there was no residual.
+ * dx and dresidual may be NULL (not wanted); dresidual may be dy. frozen 1: mean and variance were constants, so
+ * dx = gamma / sqrt(variance + epsilon) dz. */
 IST_API int ist_batch_norm_backward(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
-                                    const float *mean, const float *variance, const float *gamma, float epsilon,
-                                    int relu, int frozen, void *dx, float *dgamma, float *dbeta, void *dresidual,
-                                    int64_t rows, int64_t c);
+                                    const float *mean, const float *variance, const float *gamma, const float *beta,
+                                    float epsilon, int activation, int frozen, void *dx, float *dgamma, float *dbeta,
+                                    void *dresidual, int64_t rows, int64_t c);
 
 /* ---- Group normalisation (Wu and He 2018); rows of x and dx are ldx >= c apart, all others ldy >= c; n samples of `rows`
  * rows each; groups divides c; mean and variance [n, groups]. Bits do not depend on the number of threads. ---- */
 
 /* mean, variance (biased) of each sample's group of channels; z = (x - mean) / sqrt(variance + epsilon) gamma + beta
- * (+ residual); y = relu ? max(z, 0) : z. residual may be NULL. */
+ * (+ residual); y = activation(z). residual may be NULL. */
 IST_API int ist_group_norm(int dtype, const void *x, int64_t ldx, const float *gamma, const float *beta, float epsilon,
-                           const void *residual, int relu, void *y, int64_t ldy, float *mean, float *variance,
+                           const void *residual, int activation, void *y, int64_t ldy, float *mean, float *variance,
                            int64_t n, int64_t rows, int64_t c, int64_t groups);
 
-/* dz = relu ? (y > 0 ? dy : 0) : dy; h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
+/* dz = dy activation'(z); h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
  * dx = (gamma dz - mean of gamma dz - h mean of gamma dz h) / sqrt(variance + epsilon), the means over the group;
- * dresidual = dz. y is read only if relu. dx and dresidual may be NULL (not wanted); dresidual may be dy. */
+ * dresidual = dz. y, dx and dresidual as in ist_batch_norm_backward. */
 IST_API int ist_group_norm_backward(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
-                                    const float *mean, const float *variance, const float *gamma, float epsilon,
-                                    int relu, void *dx, float *dgamma, float *dbeta, void *dresidual, int64_t n,
-                                    int64_t rows, int64_t c, int64_t groups);
+                                    const float *mean, const float *variance, const float *gamma, const float *beta,
+                                    float epsilon, int activation, void *dx, float *dgamma, float *dbeta,
+                                    void *dresidual, int64_t n, int64_t rows, int64_t c, int64_t groups);
 
 /* ---- Windows: pooling and convolution over depth, height, width; in two dimensions depth is 1 ---- */
 

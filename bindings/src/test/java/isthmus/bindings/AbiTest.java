@@ -82,7 +82,8 @@ class AbiTest {
                         Map.entry("sizeof(ist_window)", KernelStructs.WINDOW_BYTES),
                         Map.entry("offsetof(ist_window, in)", 32L), Map.entry("offsetof(ist_window, dilation)", 152L),
                         Map.entry("IST_F32", (long) Kernels.F32), Map.entry("IST_BF16", (long) Kernels.BF16),
-                        Map.entry("IST_F16", (long) Kernels.F16)));
+                        Map.entry("IST_F16", (long) Kernels.F16), Map.entry("IST_NONE", (long) Kernels.NONE),
+                        Map.entry("IST_RELU", (long) Kernels.RELU), Map.entry("IST_SILU", (long) Kernels.SILU)));
         HeaderCheck.compare(folder, List.of(include), "#include <isthmus.h>\n", Kernels.signatures(), numbers);
     }
 

@@ -10,9 +10,11 @@ import isthmus.data.Preprocess;
 import isthmus.graph.Graph;
 import isthmus.nn.Model;
 import isthmus.onnx.OnnxFacts;
+import isthmus.op.Activation;
 import isthmus.op.Add;
 import isthmus.op.AvgPool;
 import isthmus.op.Cast;
+import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
@@ -22,11 +24,17 @@ import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
+import isthmus.op.Multiply;
 import isthmus.op.Normalize;
 import isthmus.op.OnnxEmitter;
 import isthmus.op.Op;
 import isthmus.op.Relu;
+import isthmus.op.Scale;
+import isthmus.op.Sigmoid;
+import isthmus.op.Silu;
 import isthmus.op.Spec;
+import isthmus.op.StochasticDepth;
+import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.Region;
@@ -93,11 +101,17 @@ class OnnxFormsTest {
         all.add(new Form("avg_pool padded", (g, x) -> one(g, new AvgPool(Window.of(2, 3, 2, 1)), x)));
         all.add(new Form("global_avg_pool", (g, x) -> one(g, new GlobalAvgPool(), x)));
         all.add(new Form("dropout", (g, x) -> one(g, new Dropout(0, 0), x)));
-        for (boolean residual : new boolean[]{false, true})
-            for (boolean relu : new boolean[]{false, true})
-                for (Form f : List.of(batchNorm(residual, relu), groupNorm(1, residual, relu),
-                        groupNorm(3, residual, relu)))
-                    all.add(f);
+        all.add(new Form("multiply", (g, x) -> one(g, new Multiply(-1.5f), x)));
+        for (Upsample.Mode mode : Upsample.Mode.values())
+            all.add(new Form("upsample " + mode, (g, x) -> one(g, new Upsample(List.of(2 * SIDE, 2 * SIDE), mode), x)));
+        all.add(new Form("silu", (g, x) -> one(g, new Silu(), x)));
+        all.add(new Form("sigmoid", (g, x) -> one(g, new Sigmoid(), x)));
+        all.add(new Form("scale", (g, x) -> one(g, new Scale(), x, one(g, new GlobalAvgPool(), x))));
+        all.add(new Form("concat", (g, x) -> one(g, new Concat(), x, one(g, new Relu(), x), x)));
+        all.add(new Form("stochastic_depth", (g, x) -> one(g, new StochasticDepth(0, 0), x)));
+        for (Activation a : Activation.values())
+            for (boolean residual : a == Activation.SILU ? new boolean[]{false} : new boolean[]{false, true})
+                all.addAll(List.of(batchNorm(residual, a), groupNorm(1, residual, a), groupNorm(3, residual, a)));
         return all;
     }
 
@@ -109,23 +123,23 @@ class OnnxFormsTest {
         });
     }
 
-    private static Form batchNorm(boolean residual, boolean relu) {
-        return new Form("batch_norm" + (residual ? " + residual" : "") + (relu ? " + relu" : ""), (g, x) -> {
+    private static Form batchNorm(boolean residual, Activation activation) {
+        return new Form("batch_norm" + (residual ? " + residual" : "") + activation.suffix(), (g, x) -> {
             List<Value> in = new ArrayList<>(List.of(x, weight(g, "running_mean", 3), weight(g, "running_var", 3),
                     weight(g, "bn.weight", 3), weight(g, "bn.bias", 3)));
             if (residual) in.add(one(g, new MaxPool(Window.of(2, 3, 1, 1)), x));
-            return one(g, new Normalize(1e-5f, residual, relu), in.toArray(Value[]::new));
+            return one(g, new Normalize(1e-5f, residual, activation), in.toArray(Value[]::new));
         });
     }
 
     /** Of six channels, so that groups of several are seen. */
-    private static Form groupNorm(int groups, boolean residual, boolean relu) {
-        String name = "group_norm of " + groups + (residual ? " + residual" : "") + (relu ? " + relu" : "");
+    private static Form groupNorm(int groups, boolean residual, Activation activation) {
+        String name = "group_norm of " + groups + (residual ? " + residual" : "") + activation.suffix();
         return new Form(name, (g, x) -> {
             Value six = one(g, new Conv(Window.of(2, 1, 1, 0), 1, false), x, weight(g, "weight", 6, 3, 1, 1));
             List<Value> in = new ArrayList<>(List.of(six, weight(g, "gn.weight", 6), weight(g, "gn.bias", 6)));
             if (residual) in.add(one(g, new MaxPool(Window.of(2, 3, 1, 1)), six));
-            return one(g, new GroupNorm(groups, 1e-5f, residual, relu), in.toArray(Value[]::new));
+            return one(g, new GroupNorm(groups, 1e-5f, residual, activation), in.toArray(Value[]::new));
         });
     }
 

@@ -1,9 +1,12 @@
 package isthmus.graph;
 
+import isthmus.op.Activation;
 import isthmus.op.Add;
 import isthmus.op.Node;
 import isthmus.op.Normalization;
+import isthmus.op.Op;
 import isthmus.op.Relu;
+import isthmus.op.Silu;
 import isthmus.op.Value;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -13,13 +16,15 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Joins what follows a normalisation into it: {@code normalise, (add,) relu} becomes one pass over memory forward and one
- * backward. Runs before differentiation, so the joined op's own derivative serves.
+ * Joins what follows a normalisation into it: {@code normalise, (add,) relu} or {@code normalise, silu} becomes one pass
+ * over memory forward and one backward. Runs before differentiation, so the joined op's own derivative serves.
  */
 public final class Fuse {
     /** A normalisation and what is joined to it; the joined op runs where {@code last} stood. */
-    private record Chain(Node normalize, Node add, Node relu) {
-        Node last() { return relu != null ? relu : add; }
+    private record Chain(Node normalize, Node add, Node activate) {
+        Node last() { return activate != null ? activate : add; }
+
+        Activation activation() { return activate == null ? Activation.NONE : Fuse.activation(activate.op()); }
     }
 
     private final Graph from;
@@ -40,7 +45,7 @@ public final class Fuse {
     private Graph run() {
         findConsumers();
         for (Node n : from.nodes())
-            if (n.op() instanceof Normalization z && !z.relu() && !z.residual()) findChain(n);
+            if (n.op() instanceof Normalization z && z.activation() == Activation.NONE && !z.residual()) findChain(n);
         from.inputs().forEach((name, v) -> moved.put(v.id(), to.input(name, v.spec())));
         from.parameters().forEach((name, v) -> moved.put(v.id(), to.parameter(name, v.shape(), from.region(name))));
         for (Node n : from.nodes()) {
@@ -74,18 +79,27 @@ public final class Fuse {
             add = next;
             next = onlyConsumer.get(add.out(0).id());
         }
-        Node relu = next != null && next.op() instanceof Relu ? next : null;
-        if (add == null && relu == null) return;
-        Chain chain = new Chain(normalize, add, relu);
+        boolean activates = next != null && activation(next.op()) != Activation.NONE
+                && (add == null || next.op() instanceof Relu);
+        if (add == null && !activates) return;
+        Chain chain = new Chain(normalize, add, activates ? next : null);
         chainByLast.put(chain.last(), chain);
         joined.add(normalize);
         if (add != null) joined.add(add);
-        if (relu != null) joined.add(relu);
+        if (activates) joined.add(next);
+    }
+
+    private static Activation activation(Op op) {
+        return switch (op) {
+            case Relu r -> Activation.RELU;
+            case Silu s -> Activation.SILU;
+            default -> Activation.NONE;
+        };
     }
 
     private void emit(Chain chain) {
         Node n = chain.normalize;
-        Normalization fused = ((Normalization) n.op()).with(chain.add != null, chain.relu != null);
+        Normalization fused = ((Normalization) n.op()).with(chain.add != null, chain.activation());
         List<Value> in = new ArrayList<>();
         for (Value v : n.inputs())
             in.add(moved.get(v.id()));

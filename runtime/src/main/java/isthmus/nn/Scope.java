@@ -132,18 +132,18 @@ public final class Scope {
         Region region = frozen ? Region.FROZEN : Region.STATISTICS;
         Value mean = s.parameter("running_mean", c, Init.zeros(), region);
         Value variance = s.parameter("running_var", c, Init.ones(), region);
-        if (!training || frozen) return s.apply(new Normalize(1e-5f, false, false), x, mean, variance, gamma, beta);
+        if (!training || frozen) return s.apply(new Normalize(1e-5f), x, mean, variance, gamma, beta);
         List<Value> batch = graph.apply(s.path, new ChannelStatistics(), x);
         graph.apply(s.path, new UpdateStatistics(0.1f, x.shape().elements() / c.dim(0)), batch.get(0), batch.get(1),
                 mean, variance);
-        return s.apply(new Normalize(1e-5f, false, false), x, batch.get(0), batch.get(1), gamma, beta);
+        return s.apply(new Normalize(1e-5f), x, batch.get(0), batch.get(1), gamma, beta);
     }
 
     /** Group normalisation, epsilon 1e-5: each sample by itself, so training and evaluation are the same. */
     public Value groupNorm(String name, Value x, int groups) {
         Scope s = at(name);
         Shape c = Shape.of(x.shape().dim(1));
-        return s.apply(new GroupNorm(groups, 1e-5f, false, false), x, s.parameter("weight", c, Init.ones()),
+        return s.apply(new GroupNorm(groups, 1e-5f), x, s.parameter("weight", c, Init.ones()),
                 s.parameter("bias", c, Init.zeros()));
     }
 

@@ -1,29 +1,36 @@
 package isthmus.op;
 
 import isthmus.tensor.Shape;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
 /**
  * Group normalisation (Wu and He 2018), with what may follow it in one pass: over each sample's group of channels,
- * {@code z = (x - mean) / sqrt(variance + eps) gamma + beta (+ residual)}, {@code y = relu ? max(z, 0) : z}.
+ * {@code z = (x - mean) / sqrt(variance + eps) gamma + beta (+ residual)}, {@code y = activation(z)}.
  * Inputs: x {@code [N,C,...]}, gamma, beta {@code [C]}, and the residual if {@code residual}. Results: y, and float32
  * mean and biased variance {@code [N,groups]} for the derivative. Training and evaluation are the same.
  */
-public record GroupNorm(int groups, float epsilon, boolean residual, boolean relu) implements Normalization {
+public record GroupNorm(int groups, float epsilon, boolean residual, Activation activation)
+        implements
+            Normalization {
     /** Checks the attributes. */
     public GroupNorm {
         if (groups < 1) throw new IllegalArgumentException("group_norm: " + groups + " groups; at least 1 is needed");
         if (!(epsilon > 0)) throw new IllegalArgumentException("group_norm: epsilon is " + epsilon + ", not above 0");
+        check();
     }
+
+    /** Without residual and activation. */
+    public GroupNorm(int groups, float epsilon) { this(groups, epsilon, false, Activation.NONE); }
 
     @Override
     public String name() { return "group_norm"; }
 
     @Override
-    public Normalization with(boolean addResidual, boolean rectify) {
-        return new GroupNorm(groups, epsilon, addResidual, rectify);
+    public Normalization with(boolean addResidual, Activation then) {
+        return new GroupNorm(groups, epsilon, addResidual, then);
     }
 
     @Override
@@ -42,18 +49,18 @@ public record GroupNorm(int groups, float epsilon, boolean residual, boolean rel
     /** A factor and a summand a channel, after a sum and a sum of squares; then what is joined. */
     @Override
     public long flops(List<Spec> in, List<Spec> out) {
-        return out.get(0).shape().elements() * (5 + (residual ? 1 : 0) + (relu ? 1 : 0));
+        return out.get(0).shape().elements() * (5 + (residual ? 1 : 0) + activation.flops());
     }
 
     @Override
     public void gradient(Backward b) {
         Node n = b.node();
-        // x, y (for the sign only), dy, mean, variance, gamma
-        List<Value> d = b.apply(new BackwardPass(groups, epsilon, residual && relu, relu), n.in(0), n.out(0),
-                b.upstream(0), n.out(1), n.out(2), n.in(1));
+        List<Value> in = new ArrayList<>(List.of(n.in(0), b.upstream(0), n.out(1), n.out(2), n.in(1), n.in(2)));
+        if (masked()) in.add(n.out(0));
+        List<Value> d = b.apply(new BackwardPass(groups, epsilon, activation, masked()), in.toArray(Value[]::new));
         for (int i = 0; i < 3; i++)
             if (b.wants(i)) b.give(i, d.get(i));
-        if (residual && b.wants(3)) b.give(3, relu ? d.get(3) : b.upstream(0));
+        if (residual && b.wants(3)) b.give(3, masked() ? d.get(3) : b.upstream(0));
     }
 
     /**
@@ -76,14 +83,8 @@ public record GroupNorm(int groups, float epsilon, boolean residual, boolean rel
         String back = o.step("Reshape", Map.of(), normal, longs(o, whole));
         String scaled = o.step("Mul", Map.of(), back, o.step("Reshape", Map.of(), o.input(1), longs(o, channel)));
         String beta = o.step("Reshape", Map.of(), o.input(2), longs(o, channel));
-        if (!residual && !relu) {
-            o.emit("Add", Map.of(), scaled, beta);
-            return;
-        }
         String z = o.step("Add", Map.of(), scaled, beta);
-        if (residual && !relu) o.emit("Add", Map.of(), z, o.input(3));
-        else
-            o.emit("Relu", Map.of(), residual ? o.step("Add", Map.of(), z, o.input(3)) : z);
+        activation.onnx(o, residual ? o.step("Add", Map.of(), z, o.input(3)) : z);
     }
 
     private static String longs(OnnxEmitter o, long... values) {
@@ -114,33 +115,34 @@ public record GroupNorm(int groups, float epsilon, boolean residual, boolean rel
             int g = i / count;
             double z = (r.in(0)[i] - r.out(1)[g]) / Math.sqrt(r.out(2)[g] + epsilon) * r.in(1)[c] + r.in(2)[c];
             if (residual) z += r.in(3)[i];
-            r.out(0)[i] = (float) (relu ? Math.max(z, 0) : z);
+            r.out(0)[i] = (float) activation.of(z);
         }
     }
 
     /**
-     * From x, y, dy, mean, variance, gamma: dx, dgamma, dbeta, and the residual's gradient if {@code branch}. With
-     * {@code dz = relu ? dy where y > 0 : dy} and {@code h = (x - mean) / sqrt(variance + eps)}: {@code dbeta = sum dz;
-     * dgamma = sum dz h; dx = (gamma dz - E[gamma dz] - h E[gamma dz h]) / sqrt(variance + eps)}, E over the sample's group.
+     * From x, dy, mean, variance, gamma, beta, and y if {@code masked}: dx, dgamma, dbeta, and the residual's gradient if
+     * masked. With {@code dz = dy activation'(z)} (masked: {@code dy where y > 0}) and {@code h = (x - mean) /
+     * sqrt(variance + eps)}: {@code dbeta = sum dz; dgamma = sum dz h; dx = (gamma dz - E[gamma dz] - h E[gamma dz h]) /
+     * sqrt(variance + eps)}, E over the sample's group.
      */
-    public record BackwardPass(int groups, float epsilon, boolean branch, boolean relu) implements Op {
+    public record BackwardPass(int groups, float epsilon, Activation activation, boolean masked) implements Op {
         @Override
         public String name() { return "group_norm_backward"; }
 
         @Override
         public List<Spec> infer(List<Spec> in) {
-            Spec c = new Spec(in.get(5).shape(), Kind.FLOAT);
-            return branch ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
+            Spec c = new Spec(in.get(4).shape(), Kind.FLOAT);
+            return masked ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
         }
 
         /** Five for the sums of dz and dz h, six for dx. */
         @Override
         public long flops(List<Spec> in, List<Spec> out) {
-            return out.get(0).shape().elements() * (11 + (relu ? 1 : 0));
+            return out.get(0).shape().elements() * (11 + activation.flops());
         }
 
         @Override
-        public boolean reads(int i) { return i != 1 || relu; }
+        public boolean reads(int i) { return i != 5 || (activation != Activation.NONE && !masked); }
 
         @Override
         public void reference(Reference r) {
@@ -149,21 +151,21 @@ public record GroupNorm(int groups, float epsilon, boolean residual, boolean rel
             int count = channels / groups * spatial;
             double[] dgamma = new double[channels];
             double[] dbeta = new double[channels];
-            for (int g = 0; g < r.in(3).length; g++) {
+            for (int g = 0; g < r.in(2).length; g++) {
                 double first = 0;
                 double second = 0;
                 for (int i = g * count; i < (g + 1) * count; i++) {
                     int c = i / spatial % channels;
-                    dbeta[c] += dz(r, i);
-                    dgamma[c] += dz(r, i) * h(r, i, g);
-                    first += r.in(5)[c] * dz(r, i) / count;
-                    second += r.in(5)[c] * dz(r, i) * h(r, i, g) / count;
+                    dbeta[c] += dz(r, i, g);
+                    dgamma[c] += dz(r, i, g) * h(r, i, g);
+                    first += r.in(4)[c] * dz(r, i, g) / count;
+                    second += r.in(4)[c] * dz(r, i, g) * h(r, i, g) / count;
                 }
-                double inverse = 1 / Math.sqrt(r.in(4)[g] + epsilon);
+                double inverse = 1 / Math.sqrt(r.in(3)[g] + epsilon);
                 for (int i = g * count; i < (g + 1) * count; i++) {
-                    double dh = r.in(5)[i / spatial % channels] * dz(r, i);
+                    double dh = r.in(4)[i / spatial % channels] * dz(r, i, g);
                     r.out(0)[i] = (float) (inverse * (dh - first - h(r, i, g) * second));
-                    if (branch) r.out(3)[i] = (float) dz(r, i);
+                    if (masked) r.out(3)[i] = (float) dz(r, i, g);
                 }
             }
             for (int c = 0; c < channels; c++) {
@@ -172,10 +174,14 @@ public record GroupNorm(int groups, float epsilon, boolean residual, boolean rel
             }
         }
 
-        private double dz(Reference r, int i) { return relu && r.in(1)[i] <= 0 ? 0 : r.in(2)[i]; }
+        private double dz(Reference r, int i, int g) {
+            if (masked) return r.in(6)[i] > 0 ? r.in(1)[i] : 0;
+            int c = i / (int) r.inShape(0).elementsFrom(2) % r.inShape(0).dim(1);
+            return r.in(1)[i] * activation.slope(h(r, i, g) * r.in(4)[c] + r.in(5)[c]);
+        }
 
         private double h(Reference r, int i, int g) {
-            return (r.in(0)[i] - r.in(3)[g]) / Math.sqrt(r.in(4)[g] + epsilon);
+            return (r.in(0)[i] - r.in(2)[g]) / Math.sqrt(r.in(3)[g] + epsilon);
         }
     }
 }

@@ -1,23 +1,32 @@
 package isthmus.op;
 
 import isthmus.tensor.Shape;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
 /**
  * The second half of batch normalisation, with what may follow it in one pass:
- * {@code z = (x - mean) / sqrt(variance + eps) gamma + beta (+ residual)}, {@code y = relu ? max(z, 0) : z}.
+ * {@code z = (x - mean) / sqrt(variance + eps) gamma + beta (+ residual)}, {@code y = activation(z)}.
  * Inputs: x {@code [N,C,...]}, mean, variance, gamma, beta {@code [C]}, and the residual if {@code residual}.
  * The derivative takes mean and variance as the batch's own; read from the weight buffer they are running statistics and
  * constants, and gamma and beta are taken as frozen with them.
  */
-public record Normalize(float epsilon, boolean residual, boolean relu) implements Normalization {
+public record Normalize(float epsilon, boolean residual, Activation activation) implements Normalization {
+    /** Checks the attributes. */
+    public Normalize {
+        check();
+    }
+
+    /** Without residual and activation. */
+    public Normalize(float epsilon) { this(epsilon, false, Activation.NONE); }
+
     @Override
     public String name() { return "batch_norm"; }
 
     @Override
-    public Normalization with(boolean addResidual, boolean rectify) {
-        return new Normalize(epsilon, addResidual, rectify);
+    public Normalization with(boolean addResidual, Activation then) {
+        return new Normalize(epsilon, addResidual, then);
     }
 
     @Override
@@ -32,7 +41,7 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
     /** A factor and a summand a channel; then what is joined. */
     @Override
     public long flops(List<Spec> in, List<Spec> out) {
-        return out.get(0).shape().elements() * (2 + (residual ? 1 : 0) + (relu ? 1 : 0));
+        return out.get(0).shape().elements() * (2 + (residual ? 1 : 0) + activation.flops());
     }
 
     @Override
@@ -42,42 +51,39 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
             gradientOfFrozen(b);
             return;
         }
-        // x, y (for the sign only), dy, mean, variance, gamma
-        List<Value> d = b.apply(new BackwardPass(epsilon, residual && relu, relu), n.in(0), n.out(0), b.upstream(0),
-                n.in(1), n.in(2), n.in(3));
+        List<Value> d = backward(b, false);
         if (b.wants(0)) b.give(0, d.get(0));
         if (b.wants(3)) b.give(3, d.get(1));
         if (b.wants(4)) b.give(4, d.get(2));
-        if (residual && b.wants(5)) b.give(5, relu ? d.get(3) : b.upstream(0));
+        if (residual && b.wants(5)) b.give(5, masked() ? d.get(3) : b.upstream(0));
     }
 
     private void gradientOfFrozen(Backward b) {
         Node n = b.node();
         ShapeException.require(!b.wants(3) && !b.wants(4), name(),
                 "scale or shift is trained while the statistics are frozen; freeze all or nothing of the layer");
-        if (!relu) {
-            if (b.wants(0))
-                b.give(0, b.apply(new FrozenBackwardPass(epsilon), b.upstream(0), n.in(2), n.in(3)).getFirst());
-            if (residual && b.wants(5)) b.give(5, b.upstream(0));
+        if (activation == Activation.SILU) {
+            if (b.wants(0)) b.give(0, backward(b, true).getFirst());
             return;
         }
-        Value dz = b.apply(new Relu.BackwardPass(), n.out(0), b.upstream(0)).getFirst();
+        Value dz = b.upstream(0);
+        if (activation == Activation.RELU) dz = b.apply(new Relu.BackwardPass(), n.out(0), dz).getFirst();
         if (b.wants(0)) b.give(0, b.apply(new FrozenBackwardPass(epsilon), dz, n.in(2), n.in(3)).getFirst());
         if (residual && b.wants(5)) b.give(5, dz);
     }
 
+    private List<Value> backward(Backward b, boolean constant) {
+        Node n = b.node();
+        List<Value> in = new ArrayList<>(List.of(n.in(0), b.upstream(0), n.in(1), n.in(2), n.in(3), n.in(4)));
+        if (masked()) in.add(n.out(0));
+        return b.apply(new BackwardPass(epsilon, activation, masked(), constant), in.toArray(Value[]::new));
+    }
+
     @Override
     public void onnx(OnnxEmitter o) {
-        Map<String, Object> attributes = Map.of("epsilon", epsilon);
-        String[] in = {o.input(0), o.input(3), o.input(4), o.input(1), o.input(2)};
-        if (!residual && !relu) {
-            o.emit("BatchNormalization", attributes, in);
-            return;
-        }
-        String z = o.step("BatchNormalization", attributes, in);
-        if (residual && !relu) o.emit("Add", Map.of(), z, o.input(5));
-        else
-            o.emit("Relu", Map.of(), residual ? o.step("Add", Map.of(), z, o.input(5)) : z);
+        String z = o.step("BatchNormalization", Map.of("epsilon", epsilon), o.input(0), o.input(3), o.input(4),
+                o.input(1), o.input(2));
+        activation.onnx(o, residual ? o.step("Add", Map.of(), z, o.input(5)) : z);
     }
 
     @Override
@@ -88,33 +94,35 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
             int c = i / spatial % channels;
             double z = (r.in(0)[i] - r.in(1)[c]) / Math.sqrt(r.in(2)[c] + epsilon) * r.in(3)[c] + r.in(4)[c];
             if (residual) z += r.in(5)[i];
-            r.out(0)[i] = (float) (relu ? Math.max(z, 0) : z);
+            r.out(0)[i] = (float) activation.of(z);
         }
     }
 
     /**
-     * From x, y, dy, mean, variance, gamma: dx, dgamma, dbeta, and the residual's gradient if {@code branch}. With
-     * {@code dz = relu ? dy where y > 0 : dy} and {@code h = (x - mean) / sqrt(variance + eps)} over M elements a channel:
-     * {@code dbeta = sum dz; dgamma = sum dz h; dx = gamma / sqrt(variance + eps) (dz - dbeta / M - h dgamma / M)}.
+     * From x, dy, mean, variance, gamma, beta, and y if {@code masked}: dx, dgamma, dbeta, and the residual's gradient if
+     * masked. With {@code dz = dy activation'(z)} (masked: {@code dy where y > 0}) and {@code h = (x - mean) /
+     * sqrt(variance + eps)} over M elements a channel: {@code dbeta = sum dz; dgamma = sum dz h;
+     * dx = gamma / sqrt(variance + eps) (dz - dbeta / M - h dgamma / M)}; if mean and variance are {@code constant}, the last
+     * two terms are not there.
      */
-    public record BackwardPass(float epsilon, boolean branch, boolean relu) implements Op {
+    public record BackwardPass(float epsilon, Activation activation, boolean masked, boolean constant) implements Op {
         @Override
         public String name() { return "batch_norm_backward"; }
 
         @Override
         public List<Spec> infer(List<Spec> in) {
-            Spec c = new Spec(in.get(5).shape(), Kind.FLOAT);
-            return branch ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
+            Spec c = new Spec(in.get(4).shape(), Kind.FLOAT);
+            return masked ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
         }
 
         /** Five for the sums of dz and dz h, six for dx. */
         @Override
         public long flops(List<Spec> in, List<Spec> out) {
-            return out.get(0).shape().elements() * (11 + (relu ? 1 : 0));
+            return out.get(0).shape().elements() * (11 + activation.flops());
         }
 
         @Override
-        public boolean reads(int i) { return i != 1 || relu; }
+        public boolean reads(int i) { return i != 5 || (activation != Activation.NONE && !masked); }
 
         @Override
         public void reference(Reference r) {
@@ -123,20 +131,25 @@ public record Normalize(float epsilon, boolean residual, boolean relu) implement
             int count = r.in(0).length / channels;
             for (int i = 0; i < r.in(0).length; i++) {
                 int c = i / spatial % channels;
-                r.out(2)[c] += dz(r, i);
-                r.out(1)[c] += (float) (dz(r, i) * (r.in(0)[i] - r.in(3)[c]) / Math.sqrt(r.in(4)[c] + epsilon));
+                r.out(2)[c] += (float) dz(r, i, c);
+                r.out(1)[c] += (float) (dz(r, i, c) * h(r, i, c));
             }
             for (int i = 0; i < r.in(0).length; i++) {
                 int c = i / spatial % channels;
-                double inverse = 1 / Math.sqrt(r.in(4)[c] + epsilon);
-                double h = (r.in(0)[i] - r.in(3)[c]) * inverse;
-                r.out(0)[i] = (float) (r.in(5)[c] * inverse
-                        * (dz(r, i) - r.out(2)[c] / (double) count - h * r.out(1)[c] / count));
-                if (branch) r.out(3)[i] = dz(r, i);
+                double all = constant ? 0 : (r.out(2)[c] + h(r, i, c) * r.out(1)[c]) / count;
+                r.out(0)[i] = (float) (r.in(4)[c] / Math.sqrt(r.in(3)[c] + epsilon) * (dz(r, i, c) - all));
+                if (masked) r.out(3)[i] = (float) dz(r, i, c);
             }
         }
 
-        private float dz(Reference r, int i) { return relu && r.in(1)[i] <= 0 ? 0 : r.in(2)[i]; }
+        private double h(Reference r, int i, int c) {
+            return (r.in(0)[i] - r.in(2)[c]) / Math.sqrt(r.in(3)[c] + epsilon);
+        }
+
+        private double dz(Reference r, int i, int c) {
+            double slope = masked ? r.in(6)[i] > 0 ? 1 : 0 : activation.slope(h(r, i, c) * r.in(4)[c] + r.in(5)[c]);
+            return r.in(1)[i] * slope;
+        }
     }
 
     /** {@code dx = gamma / sqrt(variance + eps) dz} from dz, variance, gamma: all but x is constant. */

@@ -15,8 +15,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Derivatives against central differences, element by element: {@code (f(x + h) - f(x - h)) / 2h}, float32. Where the slopes
- * to the left and to the right differ, the function has a kink (ReLU at 0) and no derivative to compare with.
+ * Derivatives against finite differences, element by element, float32: between the slopes to the left and to the right.
+ * Where those differ much, the function has a kink (ReLU at 0) and the check says little, so there may be few of them.
  */
 class GradientCheckTest {
     private static final float STEP = 1e-3f;
@@ -24,8 +24,8 @@ class GradientCheckTest {
     private static final double KINK = 2e-2;
     private static final double MOST_KINKS = 0.1;
 
-    /** Slopes to the left and to the right of a point, and across it. */
-    private record Slope(double left, double right, double across) {}
+    /** Slopes to the left and to the right of a point. */
+    private record Slope(double left, double right) {}
 
     static List<OpCase> cases() { return OpTable.tiny(); }
 
@@ -58,7 +58,7 @@ class GradientCheckTest {
             double below = at(run, parameter, i, under);
             double right = (double) over - x;
             double left = (double) x - under;
-            slopes.add(new Slope((middle - below) / left, (above - middle) / right, (above - below) / (left + right)));
+            slopes.add(new Slope((middle - below) / left, (above - middle) / right));
             parameter.setAtIndex(ValueLayout.JAVA_FLOAT, i, x);
         }
         return slopes;
@@ -74,15 +74,15 @@ class GradientCheckTest {
     private static void assertClose(String what, float[] analytic, List<Slope> slopes) {
         double largest = 0.01;
         for (Slope s : slopes)
-            largest = Math.max(largest, Math.abs(s.across));
+            largest = Math.max(largest, Math.abs(s.left + s.right) / 2);
         int kinks = 0;
         for (int i = 0; i < analytic.length; i++) {
             Slope s = slopes.get(i);
             if (Math.abs(s.left - s.right) > KINK * largest) kinks++;
-            else
-                assertEquals(s.across, analytic[i], TOLERANCE * largest, what + " at " + i);
+            assertEquals(Math.clamp(analytic[i], Math.min(s.left, s.right), Math.max(s.left, s.right)), analytic[i],
+                    TOLERANCE * largest, what + " at " + i);
         }
-        assertTrue(kinks <= MOST_KINKS * analytic.length,
+        assertTrue(kinks <= Math.max(1, MOST_KINKS * analytic.length),
                 what + ": " + kinks + " of " + analytic.length + " elements are at a kink");
     }
 }

@@ -7,6 +7,7 @@ import static isthmus.contract.OpCase.Use.STATISTIC;
 import static isthmus.contract.OpCase.Use.TARGET;
 import static isthmus.contract.OpCase.Use.WEIGHT;
 
+import isthmus.op.Activation;
 import isthmus.op.Add;
 import isthmus.op.AvgPool;
 import isthmus.op.BceWithLogits;
@@ -146,23 +147,25 @@ final class OpTable {
             all.add(new OpCase(name + " of a volume" + suffix).arg("x", ACTIVATION, 1, x[1], 2, 3, 4)
                     .op(new Upsample(List.of(4, 9, 7), mode)));
         }
-        for (boolean residual : new boolean[]{false, true})
-            for (boolean relu : new boolean[]{false, true})
-                all.addAll(List.of(batchNorm(suffix, residual, relu, x), frozenBatchNorm(suffix, residual, relu, x)));
-        for (int groups : IntStream.rangeClosed(1, x[1]).filter(g -> x[1] % g == 0).toArray())
-            for (int variant = 0; variant < 4; variant++)
-                all.add(groupNorm(suffix, groups, variant % 2 == 1, variant / 2 == 1, x));
+        for (Activation a : Activation.values()) {
+            for (boolean residual : a == Activation.SILU ? new boolean[]{false} : new boolean[]{false, true}) {
+                all.addAll(List.of(batchNorm(suffix, residual, a, x), frozenBatchNorm(suffix, residual, a, x)));
+                for (int groups : IntStream.rangeClosed(1, x[1]).filter(g -> x[1] % g == 0).toArray())
+                    all.add(groupNorm(suffix, groups, residual, a, x));
+            }
+        }
     }
 
-    private static OpCase groupNorm(String suffix, int groups, boolean residual, boolean relu, int... x) {
-        String name = "group_norm of " + groups + (residual ? " + residual" : "") + (relu ? " + relu" : "") + suffix;
+    private static OpCase groupNorm(String suffix, int groups, boolean residual, Activation activation,
+            int... x) {
+        String name = "group_norm of " + groups + (residual ? " + residual" : "") + activation.suffix() + suffix;
         OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1]);
         if (residual) c.arg("residual", ACTIVATION, x);
-        return c.op(new GroupNorm(groups, 1e-5f, residual, relu));
+        return c.op(new GroupNorm(groups, 1e-5f, residual, activation));
     }
 
-    private static OpCase batchNorm(String suffix, boolean residual, boolean relu, int... x) {
-        String name = "batch_norm" + (residual ? " + residual" : "") + (relu ? " + relu" : "") + suffix;
+    private static OpCase batchNorm(String suffix, boolean residual, Activation activation, int... x) {
+        String name = "batch_norm" + (residual ? " + residual" : "") + activation.suffix() + suffix;
         OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1])
                 .arg("running_mean", STATISTIC, x[1]).arg("running_var", STATISTIC, x[1]);
         if (residual) c.arg("residual", ACTIVATION, x);
@@ -174,19 +177,19 @@ final class OpTable {
             List<Value> arguments = new ArrayList<>(
                     List.of(in.get("x"), s.get(0), s.get(1), in.get("gamma"), in.get("beta")));
             if (residual) arguments.add(in.get("residual"));
-            return g.apply(name, new Normalize(1e-5f, residual, relu), arguments.toArray(Value[]::new)).getFirst();
+            return g.apply(name, new Normalize(1e-5f, residual, activation), arguments.toArray(Value[]::new)).getFirst();
         });
     }
 
-    private static OpCase frozenBatchNorm(String suffix, boolean residual, boolean relu, int... x) {
+    private static OpCase frozenBatchNorm(String suffix, boolean residual, Activation activation, int... x) {
         float[] variance = OpCase.grid("variance" + suffix, x[1]);
         for (int i = 0; i < variance.length; i++)
             variance[i] += 1.25f;
-        String name = "frozen batch_norm" + (residual ? " + residual" : "") + (relu ? " + relu" : "") + suffix;
+        String name = "frozen batch_norm" + (residual ? " + residual" : "") + activation.suffix() + suffix;
         OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("mean", FROZEN, x[1])
                 .arg("variance", FROZEN, Shape.of(x[1]), variance).arg("gamma", FROZEN, x[1]).arg("beta", FROZEN, x[1]);
         if (residual) c.arg("residual", ACTIVATION, x);
-        return c.op(new Normalize(1e-5f, residual, relu));
+        return c.op(new Normalize(1e-5f, residual, activation));
     }
 
     /** Logits at positions: channels-last as activations are, and float32 as losses want them. */

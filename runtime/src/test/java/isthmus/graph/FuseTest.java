@@ -8,6 +8,7 @@ import isthmus.backend.Precision;
 import isthmus.backend.ReferenceBackend;
 import isthmus.nn.Model;
 import isthmus.nn.Seeds;
+import isthmus.op.Activation;
 import isthmus.op.Add;
 import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
@@ -50,7 +51,7 @@ class FuseTest {
     }
 
     private static float scale(float[] values) {
-        float largest = 1e-3f;
+        float largest = 1e-2f; // below it, sums of numbers near 1 that cancel are all rounding
         for (float v : values)
             largest = Math.max(largest, Math.abs(v));
         return largest;
@@ -104,7 +105,7 @@ class FuseTest {
         for (boolean statisticsRead : new boolean[]{false, true}) {
             Graph graph = new Graph();
             Value x = graph.input("x", new Spec(Shape.of(2, 4, 3, 3), Kind.FLOAT));
-            List<Value> z = graph.apply("norm", new GroupNorm(2, 1e-5f, false, false), x,
+            List<Value> z = graph.apply("norm", new GroupNorm(2, 1e-5f), x,
                     graph.parameter("gamma", Shape.of(4), Region.TRAINABLE),
                     graph.parameter("beta", Shape.of(4), Region.TRAINABLE));
             graph.output("y", graph.apply("relu", new Relu(),
@@ -112,7 +113,7 @@ class FuseTest {
             if (statisticsRead) graph.output("mean", z.get(1));
             Graph fused = Fuse.apply(graph);
             assertEquals(statisticsRead ? 3 : 1, fused.nodes().size());
-            assertEquals(new GroupNorm(2, 1e-5f, !statisticsRead, !statisticsRead), fused.nodes().getFirst().op());
+            assertEquals(new GroupNorm(2, 1e-5f, !statisticsRead, statisticsRead ? Activation.NONE : Activation.RELU), fused.nodes().getFirst().op());
         }
     }
 

@@ -13,6 +13,7 @@ import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Normalize;
 import isthmus.op.Relu;
+import isthmus.op.Silu;
 import isthmus.op.Spec;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
@@ -90,12 +91,15 @@ final class RandomGraph {
                 weight(label + ".weight", channels, x.shape().dim(1), kernel, kernel)).getFirst();
     }
 
-    /** Normalisation, and often what fuses with it: a sum, a ReLU, or both. */
+    /** Normalisation, and often what fuses with it: a sum, an activation, or both. */
     private Value norm(String label, Value x) {
         Value y = random.nextInt(3) == 0 ? groupNorm(label, x) : batchNorm(label, x);
         if (random.nextBoolean()) y = partner(label, y);
-        if (random.nextBoolean()) y = graph.apply(label, new Relu(), y).getFirst();
-        return y;
+        return switch (random.nextInt(4)) {
+            case 0, 1 -> graph.apply(label, new Relu(), y).getFirst();
+            case 2 -> graph.apply(label, new Silu(), y).getFirst();
+            default -> y;
+        };
     }
 
     private Value batchNorm(String label, Value x) {
@@ -104,14 +108,14 @@ final class RandomGraph {
         graph.apply(label, new UpdateStatistics(0.1f, x.shape().elements() / c), s.get(0), s.get(1),
                 graph.parameter(label + ".running_mean", Shape.of(c), Region.STATISTICS),
                 graph.parameter(label + ".running_var", Shape.of(c), Region.STATISTICS));
-        return graph.apply(label, new Normalize(1e-5f, false, false), x, s.get(0), s.get(1),
+        return graph.apply(label, new Normalize(1e-5f), x, s.get(0), s.get(1),
                 weight(label + ".weight", c), weight(label + ".bias", c)).getFirst();
     }
 
     private Value groupNorm(String label, Value x) {
         int c = x.shape().dim(1);
         int groups = random.nextBoolean() ? 1 : c;
-        return graph.apply(label, new GroupNorm(groups, 1e-5f, false, false), x, weight(label + ".weight", c),
+        return graph.apply(label, new GroupNorm(groups, 1e-5f), x, weight(label + ".weight", c),
                 weight(label + ".bias", c)).getFirst();
     }
 

@@ -91,8 +91,7 @@ final class OpCases {
             case "global_avg_pool" -> one(new GlobalAvgPool(), "x");
             case "upsample" -> upsample();
             case "batch_norm" -> batchNorm();
-            case "group_norm" -> one(new GroupNorm(c.attrs().get("groups").asInt(), c.attrs().get("eps").floatValue(),
-                    false, false), "x", "weight", "bias");
+            case "group_norm" -> one(new GroupNorm(c.attrs().get("groups").asInt(), c.attrs().get("eps").floatValue()), "x", "weight", "bias");
             default -> Optional.empty();
         };
     }
@@ -144,7 +143,7 @@ final class OpCases {
         List<Value> s = graph.apply(c.name(), new ChannelStatistics(), in.get("x"));
         float eps = c.attrs().get("eps").floatValue();
         return Optional.of(graph
-                .apply(c.name(), new Normalize(eps, false, false), in.get("x"), s.get(0), s.get(1), in.get("weight"),
+                .apply(c.name(), new Normalize(eps), in.get("x"), s.get(0), s.get(1), in.get("weight"),
                         in.get("bias"))
                 .getFirst());
     }

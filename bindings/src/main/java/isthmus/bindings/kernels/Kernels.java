@@ -22,6 +22,11 @@ public final class Kernels {
     /** For {@link #convert} only. */
     public static final int F16 = 2;
 
+    /** Activations that a normalisation may end with. */
+    public static final int NONE = 0;
+    public static final int RELU = 1;
+    public static final int SILU = 2;
+
     private Kernels() {}
 
     /** Why the kernels cannot be used; empty if they can. */
@@ -240,13 +245,13 @@ public final class Kernels {
         }
     }
 
-    /** Normalises, and adds a residual (or NULL) and rectifies if asked. */
+    /** Normalises, adds a residual (or NULL) and applies an activation. */
     public static void batchNorm(int dtype, MemorySegment x, long ldx, MemorySegment mean, MemorySegment variance,
-            MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int relu, MemorySegment y,
+            MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int activation, MemorySegment y,
             long ldy, long rows, long c) {
         try {
             check("ist_batch_norm", (int) Table.BATCH_NORM.invokeExact(dtype, x, ldx, mean, variance, gamma, beta,
-                    epsilon, residual, relu, y, ldy, rows, c));
+                    epsilon, residual, activation, y, ldy, rows, c));
         } catch (Throwable t) {
             throw failure("ist_batch_norm", t);
         }
@@ -254,24 +259,24 @@ public final class Kernels {
 
     /** Gradients of {@link #batchNorm}; y, dx and dresidual may be NULL. */
     public static void batchNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
-            long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, float epsilon, int relu,
-            int frozen, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long rows,
-            long c) {
+            long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta,
+            float epsilon, int activation, int frozen, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta,
+            MemorySegment dresidual, long rows, long c) {
         try {
             check("ist_batch_norm_backward", (int) Table.BATCH_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
-                    mean, variance, gamma, epsilon, relu, frozen, dx, dgamma, dbeta, dresidual, rows, c));
+                    mean, variance, gamma, beta, epsilon, activation, frozen, dx, dgamma, dbeta, dresidual, rows, c));
         } catch (Throwable t) {
             throw failure("ist_batch_norm_backward", t);
         }
     }
 
-    /** Normalises each sample's groups of channels, writes their statistics; adds a residual (or NULL), rectifies if asked. */
+    /** Normalises each sample's groups of channels, writes their statistics; adds a residual (or NULL), activates. */
     public static void groupNorm(int dtype, MemorySegment x, long ldx, MemorySegment gamma, MemorySegment beta,
-            float epsilon, MemorySegment residual, int relu, MemorySegment y, long ldy, MemorySegment mean,
+            float epsilon, MemorySegment residual, int activation, MemorySegment y, long ldy, MemorySegment mean,
             MemorySegment variance, long n, long rows, long c, long groups) {
         try {
             check("ist_group_norm", (int) Table.GROUP_NORM.invokeExact(dtype, x, ldx, gamma, beta, epsilon, residual,
-                    relu, y, ldy, mean, variance, n, rows, c, groups));
+                    activation, y, ldy, mean, variance, n, rows, c, groups));
         } catch (Throwable t) {
             throw failure("ist_group_norm", t);
         }
@@ -279,12 +284,12 @@ public final class Kernels {
 
     /** Gradients of {@link #groupNorm}; y, dx and dresidual may be NULL. */
     public static void groupNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
-            long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, float epsilon, int relu,
-            MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long n, long rows,
-            long c, long groups) {
+            long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta,
+            float epsilon, int activation, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta,
+            MemorySegment dresidual, long n, long rows, long c, long groups) {
         try {
             check("ist_group_norm_backward", (int) Table.GROUP_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
-                    mean, variance, gamma, epsilon, relu, dx, dgamma, dbeta, dresidual, n, rows, c, groups));
+                    mean, variance, gamma, beta, epsilon, activation, dx, dgamma, dbeta, dresidual, n, rows, c, groups));
         } catch (Throwable t) {
             throw failure("ist_group_norm_backward", t);
         }

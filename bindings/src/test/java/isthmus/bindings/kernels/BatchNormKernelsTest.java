@@ -76,25 +76,25 @@ class BatchNormKernelsTest {
     void forward() {
         for (int type : TYPES)
             for (int[] s : SHAPES)
-                for (int variant = 0; variant < 4; variant++)
-                    forward(type, s[0], s[1], variant % 2 == 1, variant / 2 == 1);
+                for (int variant = 0; variant < 6; variant++)
+                    forward(type, s[0], s[1], variant % 2 == 1, variant / 2);
     }
 
-    private static void forward(int type, int rows, int c, boolean residual, boolean relu) {
+    private static void forward(int type, int rows, int c, boolean residual, int activation) {
         int ldx = c + 3;
         int ldy = c + 1;
         try (Arena arena = Arena.ofConfined()) {
             Case k = new Case(arena, type, rows, c, ldx, ldy);
             MemorySegment y = buffer(arena, type, new double[rows * ldy]);
             Kernels.batchNorm(type, k.x, ldx, k.mean, k.variance, k.gamma, k.beta, EPSILON,
-                    residual ? k.other : MemorySegment.NULL, relu ? 1 : 0, y, ldy, rows, c);
+                    residual ? k.other : MemorySegment.NULL, activation, y, ldy, rows, c);
             double[] expected = new double[rows * ldy]; // the gaps stay as they were
             for (int i = 0; i < rows * c; i++) {
                 int j = i % c;
                 int at = i / c * ldy + j;
                 double z = k.h(i) * k.gammas[j] + k.betas[j];
                 if (residual) z += k.others[at];
-                expected[at] = relu ? Math.max(z, 0) : z;
+                expected[at] = Numbers.activate(activation, z);
             }
             close("batch_norm " + type + " " + rows + "x" + c, expected, read(type, y, rows * ldy),
                     2 * Numbers.step(type));
@@ -149,12 +149,13 @@ class BatchNormKernelsTest {
     void backward() {
         for (int type : TYPES)
             for (int[] s : SHAPES)
-                for (int variant = 0; variant < 16; variant++)
+                for (int variant = 0; variant < 48; variant++)
                     backward(type, s[0], s[1], variant);
     }
 
     private static void backward(int type, int rows, int c, int variant) {
-        boolean relu = (variant & 1) != 0;
+        boolean masked = (variant & 1) != 0; // ReLU by the sign of y, else an activation of z
+        int activation = masked ? Kernels.RELU : variant / 16;
         boolean branch = (variant & 2) != 0;
         boolean frozen = (variant & 4) != 0;
         boolean wanted = (variant & 8) == 0;
@@ -166,16 +167,17 @@ class BatchNormKernelsTest {
             MemorySegment dresidual = buffer(arena, type, new double[rows * ldy]);
             MemorySegment dgamma = empty(arena, Kernels.F32, c);
             MemorySegment dbeta = empty(arena, Kernels.F32, c);
-            Kernels.batchNormBackward(type, k.x, ldx, relu ? k.other : MemorySegment.NULL, k.dy, ldy, k.mean,
-                    k.variance, k.gamma, EPSILON, relu ? 1 : 0, frozen ? 1 : 0, wanted ? dx : MemorySegment.NULL,
-                    dgamma, dbeta, branch ? dresidual : MemorySegment.NULL, rows, c);
+            Kernels.batchNormBackward(type, k.x, ldx, masked ? k.other : MemorySegment.NULL, k.dy, ldy, k.mean,
+                    k.variance, k.gamma, k.beta, EPSILON, activation, frozen ? 1 : 0,
+                    wanted ? dx : MemorySegment.NULL, dgamma, dbeta, branch ? dresidual : MemorySegment.NULL, rows, c);
             double[] edg = new double[c];
             double[] edb = new double[c];
             double[] edx = new double[rows * ldx];
             double[] edr = new double[rows * ldy];
             for (int i = 0; i < rows * c; i++) {
                 int at = i / c * ldy + i % c;
-                edr[at] = !relu || k.others[at] > 0 ? k.dys[at] : 0;
+                double z = masked ? k.others[at] : k.h(i) * k.gammas[i % c] + k.betas[i % c];
+                edr[at] = k.dys[at] * Numbers.slope(activation, z);
                 edb[i % c] += edr[at];
                 edg[i % c] += edr[at] * k.h(i);
             }
@@ -190,7 +192,8 @@ class BatchNormKernelsTest {
             close(what + " dbeta", edb, floats(dbeta, c), 1e-5);
             close(what + " dx", wanted ? edx : new double[rows * ldx], read(type, dx, rows * ldx),
                     4 * Numbers.step(type));
-            close(what + " dresidual", branch ? edr : new double[rows * ldy], read(type, dresidual, rows * ldy), 0);
+            close(what + " dresidual", branch ? edr : new double[rows * ldy], read(type, dresidual, rows * ldy),
+                    activation == Kernels.SILU ? 2 * Numbers.step(type) : 0);
         }
     }
 

@@ -88,9 +88,10 @@ class GroupNormKernelsTest {
 
         double h(int i) { return (xs[atX(i)] - mean[group(i)]) * inverse(i); }
 
-        MemorySegment forward(Arena arena, MemorySegment mean, MemorySegment variance, boolean residual, boolean relu) {
+        MemorySegment forward(Arena arena, MemorySegment mean, MemorySegment variance, boolean residual,
+                int activation) {
             MemorySegment y = buffer(arena, type, new double[total * ldy]);
-            Kernels.groupNorm(type, x, ldx, gamma, beta, EPSILON, residual ? other : MemorySegment.NULL, relu ? 1 : 0,
+            Kernels.groupNorm(type, x, ldx, gamma, beta, EPSILON, residual ? other : MemorySegment.NULL, activation,
                     y, ldy, mean, variance, total / rows, rows, c, groups);
             return y;
         }
@@ -103,21 +104,21 @@ class GroupNormKernelsTest {
     void forward() {
         for (int type : TYPES)
             for (int[] s : SHAPES)
-                for (int variant = 0; variant < 4; variant++)
-                    forward(type, s, variant % 2 == 1, variant / 2 == 1);
+                for (int variant = 0; variant < 6; variant++)
+                    forward(type, s, variant % 2 == 1, variant / 2);
     }
 
-    private static void forward(int type, int[] shape, boolean residual, boolean relu) {
+    private static void forward(int type, int[] shape, boolean residual, int activation) {
         try (Arena arena = Arena.ofConfined()) {
             Case k = new Case(arena, type, shape);
             MemorySegment mean = empty(arena, Kernels.F32, k.mean.length);
             MemorySegment variance = empty(arena, Kernels.F32, k.mean.length);
-            MemorySegment y = k.forward(arena, mean, variance, residual, relu);
+            MemorySegment y = k.forward(arena, mean, variance, residual, activation);
             double[] expected = new double[k.total * k.ldy]; // the gaps stay as they were
             for (int i = 0; i < k.total * k.c; i++) {
                 double z = k.h(i) * k.gammas[i % k.c] + k.betas[i % k.c];
                 if (residual) z += k.others[k.atY(i)];
-                expected[k.atY(i)] = relu ? Math.max(z, 0) : z;
+                expected[k.atY(i)] = Numbers.activate(activation, z);
             }
             close("mean, " + k, k.mean, floats(mean, k.mean.length), 1e-6);
             close("variance, " + k, k.variance, floats(variance, k.mean.length), 1e-6);
@@ -129,41 +130,46 @@ class GroupNormKernelsTest {
     void backward() {
         for (int type : TYPES)
             for (int[] s : SHAPES)
-                for (int variant = 0; variant < 8; variant++)
-                    backward(type, s, (variant & 1) != 0, (variant & 2) != 0, (variant & 4) == 0);
+                for (int variant = 0; variant < 16; variant++)
+                    backward(type, s, variant / 4, (variant & 1) != 0, (variant & 2) == 0);
     }
 
-    private static void backward(int type, int[] shape, boolean relu, boolean branch, boolean wanted) {
+    /** Slope 0 to 2: of an activation of z; 3: of ReLU by the sign of y. */
+    private static void backward(int type, int[] shape, int slope, boolean branch, boolean wanted) {
+        boolean masked = slope == 3;
+        int activation = masked ? Kernels.RELU : slope;
         try (Arena arena = Arena.ofConfined()) {
             Case k = new Case(arena, type, shape);
             MemorySegment dx = buffer(arena, type, new double[k.total * k.ldx]);
             MemorySegment dresidual = buffer(arena, type, new double[k.total * k.ldy]);
             MemorySegment dgamma = empty(arena, Kernels.F32, k.c);
             MemorySegment dbeta = empty(arena, Kernels.F32, k.c);
-            Kernels.groupNormBackward(type, k.x, k.ldx, relu ? k.other : MemorySegment.NULL, k.dy, k.ldy,
-                    buffer(arena, Kernels.F32, k.mean), buffer(arena, Kernels.F32, k.variance), k.gamma, EPSILON,
-                    relu ? 1 : 0, wanted ? dx : MemorySegment.NULL, dgamma, dbeta,
+            Kernels.groupNormBackward(type, k.x, k.ldx, masked ? k.other : MemorySegment.NULL, k.dy, k.ldy,
+                    buffer(arena, Kernels.F32, k.mean), buffer(arena, Kernels.F32, k.variance), k.gamma, k.beta,
+                    EPSILON, activation, wanted ? dx : MemorySegment.NULL, dgamma, dbeta,
                     branch ? dresidual : MemorySegment.NULL, shape[0], k.rows, k.c, k.groups);
             double[] edgamma = new double[k.c];
             double[] edbeta = new double[k.c];
             double[] edx = new double[k.total * k.ldx];
             double[] dz = new double[k.total * k.ldy];
-            differentiate(k, relu, dz, edx, edgamma, edbeta);
+            differentiate(k, masked, activation, dz, edx, edgamma, edbeta);
             close("dgamma, " + k, edgamma, floats(dgamma, k.c), 2e-5);
             close("dbeta, " + k, edbeta, floats(dbeta, k.c), 1e-5);
             close("dx, " + k, wanted ? edx : new double[edx.length], read(type, dx, edx.length),
                     8 * Numbers.step(type));
-            close("dresidual, " + k, branch ? dz : new double[dz.length], read(type, dresidual, dz.length), 0);
+            close("dresidual, " + k, branch ? dz : new double[dz.length], read(type, dresidual, dz.length),
+                    activation == Kernels.SILU ? 2 * Numbers.step(type) : 0);
         }
     }
 
-    private static void differentiate(Case k, boolean relu, double[] dz, double[] dx, double[] dgamma,
-            double[] dbeta) {
+    private static void differentiate(Case k, boolean masked, int activation, double[] dz, double[] dx,
+            double[] dgamma, double[] dbeta) {
         double[] first = new double[k.mean.length];
         double[] second = new double[k.mean.length];
         for (int i = 0; i < k.total * k.c; i++) {
             int j = i % k.c;
-            double d = !relu || k.others[k.atY(i)] > 0 ? k.dys[k.atY(i)] : 0;
+            double z = masked ? k.others[k.atY(i)] : k.h(i) * k.gammas[j] + k.betas[j];
+            double d = k.dys[k.atY(i)] * Numbers.slope(activation, z);
             dz[k.atY(i)] = d;
             dbeta[j] += d;
             dgamma[j] += d * k.h(i);
@@ -183,10 +189,10 @@ class GroupNormKernelsTest {
             for (int threads : new int[]{1, 2, 3, 1}) {
                 OneDnn.ompSetNumThreads(threads);
                 MemorySegment statistics = empty(arena, Kernels.F32, 12);
-                MemorySegment y = k.forward(arena, statistics, statistics.asSlice(24), true, true);
+                MemorySegment y = k.forward(arena, statistics, statistics.asSlice(24), true, Kernels.RELU);
                 MemorySegment d = empty(arena, Kernels.F32, 18 + k.total * k.ldx);
                 Kernels.groupNormBackward(k.type, k.x, k.ldx, y, k.dy, k.ldy, statistics, statistics.asSlice(24),
-                        k.gamma, EPSILON, 1, d.asSlice(72), d, d.asSlice(36), MemorySegment.NULL, 2, k.rows, k.c,
+                        k.gamma, k.beta, EPSILON, 1, d.asSlice(72), d, d.asSlice(36), MemorySegment.NULL, 2, k.rows, k.c,
                         k.groups);
                 MemorySegment all = arena.allocate(y.byteSize() + d.byteSize());
                 all.copyFrom(y);

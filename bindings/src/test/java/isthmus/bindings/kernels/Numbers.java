@@ -53,6 +53,17 @@ final class Numbers {
 
     static double[] floats(MemorySegment from, int n) { return read(Kernels.F32, from, n); }
 
+    /** A normalisation's activation. */
+    static double activate(int activation, double z) {
+        return activation == Kernels.SILU ? z / (1 + Math.exp(-z)) : activation == Kernels.RELU ? Math.max(z, 0) : z;
+    }
+
+    /** Its derivative. */
+    static double slope(int activation, double z) {
+        double s = 1 / (1 + Math.exp(-z));
+        return activation == Kernels.SILU ? s * (1 + z * (1 - s)) : activation == Kernels.RELU && z <= 0 ? 0 : 1;
+    }
+
     /** A step of the element type, relative to 1. */
     static double step(int type) {
         return type == Kernels.F32 ? 2e-6 : 1.0 / 256;

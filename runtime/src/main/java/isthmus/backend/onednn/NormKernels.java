@@ -1,9 +1,8 @@
 package isthmus.backend.onednn;
 
-import static isthmus.backend.onednn.OwnKernels.code;
-
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.op.Activation;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.Normalize;
@@ -18,8 +17,17 @@ import java.util.function.Function;
 final class NormKernels {
     private NormKernels() {}
 
+    /** The C library's number of an activation. */
+    private static int code(Activation activation) {
+        return switch (activation) {
+            case NONE -> Kernels.NONE;
+            case RELU -> Kernels.RELU;
+            case SILU -> Kernels.SILU;
+        };
+    }
+
     static Kernel statistics(Node n, Function<Value, DType> types) {
-        int t = code(types.apply(n.in(0)));
+        int t = OwnKernels.code(types.apply(n.in(0)));
         Shape s = n.in(0).shape();
         long c = s.dim(1);
         return new OwnKernel("channel_statistics", (a, arena) -> {
@@ -45,10 +53,11 @@ final class NormKernels {
 
     static Kernel forward(Node n, Function<Value, DType> types) {
         Normalize op = (Normalize) n.op();
-        int t = code(types.apply(n.in(0)));
+        int activation = code(op.activation());
+        int t = OwnKernels.code(types.apply(n.in(0)));
         long c = n.in(0).shape().dim(1);
         long rows = n.in(0).shape().elements() / c;
-        return new OwnKernel("batch_norm" + (op.residual() ? "+add" : "") + (op.relu() ? "+relu" : ""), (a, arena) -> {
+        return new OwnKernel("batch_norm" + (op.residual() ? "+add" : "") + op.activation().suffix(), (a, arena) -> {
             MemorySegment x = a.of(n.in(0));
             MemorySegment mean = a.of(n.in(1));
             MemorySegment variance = a.of(n.in(2));
@@ -57,36 +66,37 @@ final class NormKernels {
             MemorySegment residual = op.residual() ? a.of(n.in(5)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
             return () -> Kernels.batchNorm(t, x, c, mean, variance, gamma, beta, op.epsilon(), residual,
-                    op.relu() ? 1 : 0, y, c, rows, c);
+                    activation, y, c, rows, c);
         });
     }
 
     static Kernel backward(Node n, Function<Value, DType> types) {
         Normalize.BackwardPass op = (Normalize.BackwardPass) n.op();
-        int t = code(types.apply(n.in(0)));
+        int activation = code(op.activation());
+        int t = OwnKernels.code(types.apply(n.in(0)));
         long c = n.in(0).shape().dim(1);
         long rows = n.in(0).shape().elements() / c;
-        return new OwnKernel("batch_norm_backward" + (op.relu() ? "+relu" : ""), (a, arena) -> {
+        return new OwnKernel("batch_norm_backward" + op.activation().suffix(), (a, arena) -> {
             MemorySegment x = a.of(n.in(0));
-            MemorySegment y = a.of(n.in(1));
-            MemorySegment dy = a.of(n.in(2));
-            MemorySegment mean = a.of(n.in(3));
-            MemorySegment variance = a.of(n.in(4));
-            MemorySegment gamma = a.of(n.in(5));
+            MemorySegment dy = a.of(n.in(1));
+            MemorySegment mean = a.of(n.in(2));
+            MemorySegment variance = a.of(n.in(3));
+            MemorySegment gamma = a.of(n.in(4));
+            MemorySegment beta = a.of(n.in(5));
+            MemorySegment y = op.masked() ? a.of(n.in(6)) : MemorySegment.NULL;
             MemorySegment dx = a.of(n.out(0));
             MemorySegment dgamma = a.of(n.out(1));
             MemorySegment dbeta = a.of(n.out(2));
-            MemorySegment branch = op.branch() ? a.of(n.out(3)) : MemorySegment.NULL;
-            return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(),
-                    op.relu() ? 1 : 0, 0, dx, dgamma,
-                    dbeta, branch, rows, c);
+            MemorySegment branch = op.masked() ? a.of(n.out(3)) : MemorySegment.NULL;
+            return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, beta,
+                    op.epsilon(), activation, op.constant() ? 1 : 0, dx, dgamma, dbeta, branch, rows, c);
         });
     }
 
     /** The forward kernel does it: mean and shift are zero. */
     static Kernel frozenBackward(Node n, Function<Value, DType> types) {
         Normalize.FrozenBackwardPass op = (Normalize.FrozenBackwardPass) n.op();
-        int t = code(types.apply(n.in(0)));
+        int t = OwnKernels.code(types.apply(n.in(0)));
         long c = n.in(0).shape().dim(1);
         long rows = n.in(0).shape().elements() / c;
         return new OwnKernel("batch_norm", (a, arena) -> {
@@ -102,10 +112,11 @@ final class NormKernels {
 
     static Kernel group(Node n, Function<Value, DType> types) {
         GroupNorm op = (GroupNorm) n.op();
-        int t = code(types.apply(n.in(0)));
+        int activation = code(op.activation());
+        int t = OwnKernels.code(types.apply(n.in(0)));
         Shape s = n.in(0).shape();
         long c = s.dim(1);
-        return new OwnKernel("group_norm" + (op.residual() ? "+add" : "") + (op.relu() ? "+relu" : ""), (a, arena) -> {
+        return new OwnKernel("group_norm" + (op.residual() ? "+add" : "") + op.activation().suffix(), (a, arena) -> {
             MemorySegment x = a.of(n.in(0));
             MemorySegment gamma = a.of(n.in(1));
             MemorySegment beta = a.of(n.in(2));
@@ -113,29 +124,31 @@ final class NormKernels {
             MemorySegment y = a.of(n.out(0));
             MemorySegment mean = a.of(n.out(1));
             MemorySegment variance = a.of(n.out(2));
-            return () -> Kernels.groupNorm(t, x, c, gamma, beta, op.epsilon(), residual, op.relu() ? 1 : 0, y, c, mean,
+            return () -> Kernels.groupNorm(t, x, c, gamma, beta, op.epsilon(), residual, activation, y, c, mean,
                     variance, s.dim(0), s.elementsFrom(2), c, op.groups());
         });
     }
 
     static Kernel groupBackward(Node n, Function<Value, DType> types) {
         GroupNorm.BackwardPass op = (GroupNorm.BackwardPass) n.op();
-        int t = code(types.apply(n.in(0)));
+        int activation = code(op.activation());
+        int t = OwnKernels.code(types.apply(n.in(0)));
         Shape s = n.in(0).shape();
         long c = s.dim(1);
-        return new OwnKernel("group_norm_backward" + (op.relu() ? "+relu" : ""), (a, arena) -> {
+        return new OwnKernel("group_norm_backward" + op.activation().suffix(), (a, arena) -> {
             MemorySegment x = a.of(n.in(0));
-            MemorySegment y = a.of(n.in(1));
-            MemorySegment dy = a.of(n.in(2));
-            MemorySegment mean = a.of(n.in(3));
-            MemorySegment variance = a.of(n.in(4));
-            MemorySegment gamma = a.of(n.in(5));
+            MemorySegment dy = a.of(n.in(1));
+            MemorySegment mean = a.of(n.in(2));
+            MemorySegment variance = a.of(n.in(3));
+            MemorySegment gamma = a.of(n.in(4));
+            MemorySegment beta = a.of(n.in(5));
+            MemorySegment y = op.masked() ? a.of(n.in(6)) : MemorySegment.NULL;
             MemorySegment dx = a.of(n.out(0));
             MemorySegment dgamma = a.of(n.out(1));
             MemorySegment dbeta = a.of(n.out(2));
-            MemorySegment branch = op.branch() ? a.of(n.out(3)) : MemorySegment.NULL;
-            return () -> Kernels.groupNormBackward(t, x, c, y, dy, c, mean, variance, gamma, op.epsilon(),
-                    op.relu() ? 1 : 0, dx, dgamma, dbeta, branch, s.dim(0), s.elementsFrom(2), c, op.groups());
+            MemorySegment branch = op.masked() ? a.of(n.out(3)) : MemorySegment.NULL;
+            return () -> Kernels.groupNormBackward(t, x, c, y, dy, c, mean, variance, gamma, beta,
+                    op.epsilon(), activation, dx, dgamma, dbeta, branch, s.dim(0), s.elementsFrom(2), c, op.groups());
         });
     }
 }
