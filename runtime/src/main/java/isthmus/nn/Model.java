@@ -8,15 +8,16 @@ import isthmus.op.Value;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 
 /** A network for images of one shape, with the table of its weights. */
 public final class Model {
-    /** Name of the graph's input: float32 {@code [N,C,H,W]}, channels-last in memory. */
+    /** Name of the graph's input: float32 {@code [N,C,H,W]} or {@code [N,C,D,H,W]}, channels-last in memory. */
     public static final String IMAGE = "image";
 
-    /** Name of the graph's output: float32 {@code [N,classes]}. */
+    /** Name of the graph's output: float32 {@code [N,classes]}, {@code [N,classes,D,H,W]}, or a detector's joined maps. */
     public static final String LOGITS = "logits";
 
     private final String name;
@@ -24,13 +25,13 @@ public final class Model {
     private final Shape image;
     private final Scope.Shared shared;
     private final WeightTable table;
-    private final int classes;
+    private final Shape output;
 
     /**
      * A model.
      *
      * @param name the catalogue's name
-     * @param image shape of one image, {@code [C,H,W]}
+     * @param image shape of one image, {@code [C,H,W]} or {@code [C,D,H,W]}
      * @param adaptation which weights are trained; a pattern in it that chooses nothing is an error
      */
     public Model(String name, Network network, Shape image, Adaptation adaptation) {
@@ -41,7 +42,8 @@ public final class Model {
         Graph graph = graph(1, true);
         adaptation.check(graph.parameters().keySet(), shared.layers());
         this.table = graph.table();
-        this.classes = graph.outputs().get(LOGITS).shape().dim(1);
+        Shape logits = graph.outputs().get(LOGITS).shape();
+        this.output = Shape.of(Arrays.copyOfRange(logits.dims(), 1, logits.rank()));
     }
 
     /** A fresh forward graph for a batch; training graphs use batch statistics and dropout. */
@@ -65,7 +67,7 @@ public final class Model {
     /** The catalogue's name. */
     public String name() { return name; }
 
-    /** Shape of one image, {@code [C,H,W]}. */
+    /** Shape of one image, {@code [C,H,W]} or {@code [C,D,H,W]}. */
     public Shape image() { return image; }
 
     /** The same network with other weights trained. */
@@ -76,8 +78,13 @@ public final class Model {
     /** Which weights are trained. */
     public Adaptation adaptation() { return shared.adaptation(); }
 
-    /** Number of outputs. */
-    public int classes() { return classes; }
+    /** Number of outputs, of an image or at each of its positions. */
+    public int classes() {
+        return output.dim(0);
+    }
+
+    /** Shape of one image's logits: {@code [classes]}, {@code [classes,D,H,W]}, or the length of a detector's joined maps. */
+    public Shape output() { return output; }
 
     /** What lies where in the weight buffer. */
     public WeightTable table() { return table; }

@@ -4,6 +4,10 @@ import isthmus.op.Value;
 
 /** A network's figure, top to bottom. */
 public interface Network {
-    /** Adds the network to the graph: from images {@code [N,C,H,W]} to logits {@code [N,classes]}. */
+    /**
+     * Adds the network to the graph: from images {@code [N,C,H,W]} or {@code [N,C,D,H,W]} to float32 logits, one row an image
+     * ({@code [N,classes]}), one at each position ({@code [N,classes,...]}), or whatever maps it has, joined to
+     * {@code [N,length]}.
+     */
     Value forward(Scope s, Value x);
 }

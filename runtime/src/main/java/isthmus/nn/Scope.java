@@ -2,6 +2,7 @@ package isthmus.nn;
 
 import isthmus.graph.Graph;
 import isthmus.op.Add;
+import isthmus.op.Cast;
 import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
@@ -9,6 +10,7 @@ import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
+import isthmus.op.Kind;
 import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
@@ -21,6 +23,7 @@ import isthmus.op.Sigmoid;
 import isthmus.op.Silu;
 import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
+import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.Region;
@@ -31,6 +34,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /**
  * A place in a network under construction: adds layers to the graph and gives their parameters PyTorch's names
@@ -68,13 +72,25 @@ public final class Scope {
     /** Convolution with PyTorch's default initial values; x {@code [N,C,...]}. */
     public Value conv(String name, Value x, int out, Window window, boolean bias) {
         Shape w = weightShape(x, out, window);
-        return conv(name, x, w, window, bias, Init.fanIn(w.elementsFrom(1)));
+        Init init = Init.fanIn(w.elementsFrom(1));
+        return conv(name, x, w, window, init, bias ? Optional.of(init) : Optional.empty());
     }
 
     /** Convolution without bias before a normalisation, initial values after He et al. 2015 (fan out). */
     public Value convHe(String name, Value x, int out, Window window) {
         Shape w = weightShape(x, out, window);
-        return conv(name, x, w, window, false, Init.heFanOut(w));
+        return conv(name, x, w, window, Init.heFanOut(w), Optional.empty());
+    }
+
+    /** {@link #convHe} with a bias, which a normalisation after it makes idle; some published networks have it. */
+    public Value convHeWithBias(String name, Value x, int out, Window window) {
+        Shape w = weightShape(x, out, window);
+        return conv(name, x, w, window, Init.heFanOut(w), Optional.of(Init.fanIn(w.elementsFrom(1))));
+    }
+
+    /** Convolution with a bias and given initial values. */
+    public Value conv(String name, Value x, int out, Window window, Init weight, Init bias) {
+        return conv(name, x, weightShape(x, out, window), window, weight, Optional.of(bias));
     }
 
     private static Shape weightShape(Value x, int out, Window window) {
@@ -86,11 +102,11 @@ public final class Scope {
         return Shape.of(w);
     }
 
-    private Value conv(String name, Value x, Shape w, Window window, boolean bias, Init init) {
+    private Value conv(String name, Value x, Shape w, Window window, Init weight, Optional<Init> bias) {
         Scope s = at(name);
-        List<Value> in = new ArrayList<>(List.of(x, s.parameter("weight", w, init)));
-        if (bias) in.add(s.parameter("bias", Shape.of(w.dim(0)), Init.fanIn(w.elementsFrom(1))));
-        Value y = s.apply(new Conv(window, 1, bias), in.toArray(Value[]::new));
+        List<Value> in = new ArrayList<>(List.of(x, s.parameter("weight", w, weight)));
+        bias.ifPresent(init -> in.add(s.parameter("bias", Shape.of(w.dim(0)), init)));
+        Value y = s.apply(new Conv(window, 1, bias.isPresent()), in.toArray(Value[]::new));
         return s.adapter().map(l -> s.add(y, s.lowRank(l, x, w, window))).orElse(y);
     }
 
@@ -174,6 +190,12 @@ public final class Scope {
         return graph.apply(path, new MaxPool(window), x).getFirst();
     }
 
+    /** Upsampling to the spatial lengths of {@code like}. */
+    public Value upsample(Value x, Value like, Upsample.Mode mode) {
+        List<Integer> size = IntStream.range(2, like.shape().rank()).mapToObj(like.shape()::dim).toList();
+        return apply(new Upsample(size, mode), x);
+    }
+
     /** Mean over all positions, then {@code [N,C]}. */
     public Value globalAvgPool(Value x) {
         return apply(new Flatten(), apply(new GlobalAvgPool(), x));
@@ -208,6 +230,11 @@ public final class Scope {
     /** The last layer: its results stay in float32 in every precision. */
     public Value logits(String name, Value x, int out) {
         return linear(name, x, out, true);
+    }
+
+    /** The last map, made by a convolution: its values leave in float32 in every precision. */
+    public Value logits(Value map) {
+        return apply(new Cast(Kind.FLOAT), map);
     }
 
     private Value linear(String name, Value x, int out, boolean logits) {

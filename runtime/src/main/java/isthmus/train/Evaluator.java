@@ -6,6 +6,7 @@ import isthmus.graph.Fuse;
 import isthmus.graph.Graph;
 import isthmus.graph.Program;
 import isthmus.nn.Model;
+import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -18,6 +19,7 @@ public final class Evaluator implements AutoCloseable {
     private final Program program;
     private final int batch;
     private final int classes;
+    private final Shape output;
 
     /** Compiles the forward pass for batches of {@code batch}. */
     public Evaluator(Model model, WeightBuffer weights, int batch, Precision precision, Backend backend) {
@@ -25,6 +27,7 @@ public final class Evaluator implements AutoCloseable {
         this.program = Program.compile(graph, backend, precision, weights, null);
         this.batch = batch;
         this.classes = model.classes();
+        this.output = model.output();
     }
 
     /** Where a batch's images go: float32, channels-last. */
@@ -32,7 +35,7 @@ public final class Evaluator implements AutoCloseable {
         return program.input(Model.IMAGE);
     }
 
-    /** The logits of the last run, float32 {@code [N,classes]}. */
+    /** The logits of the last run, float32, channels-last; see {@link Model#LOGITS}. */
     public MemorySegment logits() {
         return program.output(Model.LOGITS);
     }
@@ -47,6 +50,8 @@ public final class Evaluator implements AutoCloseable {
      * @return logits and labels of all samples, row after row
      */
     public Predictions pass(BatchSource source, MemorySegment labels) {
+        if (output.rank() != 1)
+            throw new IllegalStateException("evaluation: predictions are rows of [classes]; this model gives " + output);
         int most = source.batches() * batch;
         float[] logits = new float[most * classes];
         float[] truth = new float[most * classes];

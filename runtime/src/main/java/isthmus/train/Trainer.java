@@ -101,7 +101,7 @@ public final class Trainer implements AutoCloseable {
     /** Where a batch's labels go. */
     public MemorySegment labels() { return program.input(Loss.LABELS); }
 
-    /** The logits of the last step, float32 {@code [N,classes]}. */
+    /** The logits of the last step, float32, channels-last; see {@link Model#LOGITS}. */
     public MemorySegment logits() {
         return program.output(Model.LOGITS);
     }

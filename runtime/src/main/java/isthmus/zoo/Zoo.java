@@ -18,6 +18,9 @@ public final class Zoo {
 
     private static final Map<String, Entry> NETWORKS = new TreeMap<>(Map.ofEntries(
             entry("convnet2", (classes, options) -> new ConvNet2(classes, options.dropout())),
+            entry("segresnet", SegResNet::of, "init_filters", "blocks_down", "blocks_up"),
+            entry("retinanet3d", RetinaNet3d::of, "anchors", "conv1_stride", "returned_layers", "blocks", "width",
+                    "pyramid"),
             entry("resnet34", (classes, options) -> new ResNet34(classes)),
             entry("xraynet", (classes, options) -> new XrayNet(classes, options.dropout()))));
 
@@ -34,7 +37,7 @@ public final class Zoo {
     /**
      * A model by name.
      *
-     * @param image shape of one image, {@code [C,H,W]}
+     * @param image shape of one image, {@code [C,H,W]} or {@code [C,D,H,W]}
      */
     public static Model model(String name, Shape image, int classes, ModelOptions options) {
         Entry entry = NETWORKS.get(name);
