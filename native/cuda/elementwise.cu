@@ -11,6 +11,28 @@ struct Add {
     INLINE_MEMBER float operator()(float a, float b) const { return a + b; }
 };
 
+struct Multiply {
+    float factor;
+    INLINE_MEMBER float operator()(float x, i64) const { return factor * x; }
+};
+/* The fast division: the exact one is a call, which costs registers. */
+INLINE float sigmoid_of(float x) { return __fdividef(1, 1 + expf(-x)); }
+struct Sigmoid {
+    INLINE_MEMBER float operator()(float x, i64) const { return sigmoid_of(x); }
+};
+struct SigmoidBackward {
+    INLINE_MEMBER float operator()(float y, float dy) const { return dy * y * (1 - y); }
+};
+struct Silu {
+    INLINE_MEMBER float operator()(float x, i64) const { return x * sigmoid_of(x); }
+};
+struct SiluBackward {
+    INLINE_MEMBER float operator()(float x, float dy) const {
+        float s = sigmoid_of(x);
+        return dy * s * (1 + x * (1 - s));
+    }
+};
+
 /* The finaliser of splitmix64 (Steele, Lea and Flood 2014). */
 INLINE u64 mix(u64 z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
@@ -27,6 +49,13 @@ struct Dropout {
     INLINE_MEMBER float operator()(float x, i64 i) const {
         return mix(key + (u64)i * GOLDEN) >> 40 >= threshold ? x * scale : 0;
     }
+};
+
+/* The same for whole samples of `size` elements: stochastic depth. */
+struct DropSample {
+    Dropout of;
+    i64 size;
+    INLINE_MEMBER float operator()(float x, i64 i) const { return of(x, i / size); }
 };
 
 INLINE Dropout dropout_of(const i64 *state, int op, float p) {
@@ -48,6 +77,24 @@ INLINE Dropout dropout_of(const i64 *state, int op, float p) {
         map(x, y, n, dropout_of(state, op, p)); \
     } \
     HOST_KERNEL(dropout_##S) \
+    KERNEL multiply_##S(const T *x, float factor, T *y, i64 n) { \
+        Multiply m = {factor}; \
+        map(x, y, n, m); \
+    } \
+    HOST_KERNEL(multiply_##S) \
+    KERNEL sigmoid_##S(const T *x, T *y, i64 n) { map(x, y, n, Sigmoid()); } \
+    HOST_KERNEL(sigmoid_##S) \
+    KERNEL sigmoid_backward_##S(const T *y, const T *dy, T *dx, i64 n) { map(y, dy, dx, n, SigmoidBackward()); } \
+    HOST_KERNEL(sigmoid_backward_##S) \
+    KERNEL silu_##S(const T *x, T *y, i64 n) { map(x, y, n, Silu()); } \
+    HOST_KERNEL(silu_##S) \
+    KERNEL silu_backward_##S(const T *x, const T *dy, T *dx, i64 n) { map(x, dy, dx, n, SiluBackward()); } \
+    HOST_KERNEL(silu_backward_##S) \
+    KERNEL stochastic_depth_##S(const T *x, T *y, float p, const i64 *state, int op, i64 n, i64 size) { \
+        DropSample d = {dropout_of(state, op, p), size}; \
+        map(x, y, n * size, d); \
+    } \
+    HOST_KERNEL(stochastic_depth_##S) \
     KERNEL fill_##S(T *y, float value, i64 n) { \
         EACH(i, n) y[i] = from_float<T>(value); \
     } \

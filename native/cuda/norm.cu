@@ -249,3 +249,12 @@ KERNEL update_statistics(const float *mean, const float *variance, float *runnin
     }
 }
 HOST_KERNEL(update_statistics)
+
+/* dx = dy gamma / sqrt(variance + epsilon): the statistics were constants. */
+#define FROZEN(S, T) \
+    KERNEL frozen_norm_backward_##S(const T *dy, const float *variance, const float *gamma, float epsilon, T *dx, i64 rows, \
+                                    i64 c) { \
+        EACH(i, rows * c) dx[i] = from_float<T>(to_float(dy[i]) * gamma[i % c] / sqrtf(variance[i % c] + epsilon)); \
+    } \
+    HOST_KERNEL(frozen_norm_backward_##S)
+EVERY_TYPE(FROZEN)

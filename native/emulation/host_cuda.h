@@ -89,6 +89,7 @@ template <bool SYNC, class... A> Launcher<SYNC, A...> deduce(void (*)(A...));
     static hostcuda::Registration register_##k(#k, &decltype(hostcuda::deduce<true>(k))::template make<k>);
 
 inline void __syncthreads() { hostcuda::barrier(); }
+inline float __fdividef(float a, float b) { return a / b; }
 
 inline float __uint_as_float(unsigned x) {
     float f;

@@ -1,8 +1,15 @@
 /* Our CUDA kernels, for the host. */
 #define HOST_CUDA
-#include "../cuda/elementwise.cu"
+#include "../cuda/channels.cu"
+#include "../cuda/dice.cu"
 #include "../cuda/layout.cu"
-#include "../cuda/loss.cu"
 #include "../cuda/norm.cu"
 #include "../cuda/optim.cu"
 #include "../cuda/pool.cu"
+#include "../cuda/upsample.cu"
+namespace elementwise {
+#include "../cuda/elementwise.cu"
+}
+namespace loss {
+#include "../cuda/loss.cu"
+}
