@@ -94,6 +94,11 @@ class OnnxFormsTest {
         }));
         all.add(new Form("relu", (g, x) -> one(g, new Relu(), x)));
         all.add(new Form("add", (g, x) -> one(g, new Add(), x, one(g, new Relu(), x))));
+        for (Upsample.Mode mode : Upsample.Mode.values()) {
+            for (int[] size : new int[][]{{2 * SIDE, 3 * SIDE}, {SIDE + 1, 2 * SIDE + 5}})
+                all.add(new Form("upsample " + mode + " to " + size[0] + "x" + size[1],
+                        (g, x) -> one(g, new Upsample(List.of(size[0], size[1]), mode), x)));
+        }
         all.add(new Form("max_pool", (g, x) -> one(g, new MaxPool(Window.of(2, 2, 2, 0)), x)));
         all.add(new Form("max_pool 3x3 stride 2", (g, x) -> one(g, new MaxPool(Window.of(2, 3, 2, 1)), x)));
         all.add(new Form("max_pool dilated", (g, x) -> one(g, new MaxPool(Window.of(2, 3, 1, 1).dilated(2)), x)));
@@ -102,8 +107,6 @@ class OnnxFormsTest {
         all.add(new Form("global_avg_pool", (g, x) -> one(g, new GlobalAvgPool(), x)));
         all.add(new Form("dropout", (g, x) -> one(g, new Dropout(0, 0), x)));
         all.add(new Form("multiply", (g, x) -> one(g, new Multiply(-1.5f), x)));
-        for (Upsample.Mode mode : Upsample.Mode.values())
-            all.add(new Form("upsample " + mode, (g, x) -> one(g, new Upsample(List.of(2 * SIDE, 2 * SIDE), mode), x)));
         all.add(new Form("silu", (g, x) -> one(g, new Silu(), x)));
         all.add(new Form("sigmoid", (g, x) -> one(g, new Sigmoid(), x)));
         all.add(new Form("scale", (g, x) -> one(g, new Scale(), x, one(g, new GlobalAvgPool(), x))));

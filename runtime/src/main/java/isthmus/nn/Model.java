@@ -79,12 +79,12 @@ public final class Model {
     public Adaptation adaptation() { return shared.adaptation(); }
 
     /** Number of outputs, of an image or at each of its positions. */
-    public int classes() {
-        return output.dim(0);
-    }
+    public int classes() { return output.dim(0); }
 
     /** Shape of one image's logits: {@code [classes]}, {@code [classes,D,H,W]}, or the length of a detector's joined maps. */
-    public Shape output() { return output; }
+    public Shape output() {
+        return output;
+    }
 
     /** What lies where in the weight buffer. */
     public WeightTable table() { return table; }

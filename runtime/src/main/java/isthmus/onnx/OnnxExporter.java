@@ -29,8 +29,9 @@ import java.nio.file.StandardOpenOption;
 import java.util.Map;
 
 /**
- * Writes evaluation graphs as ONNX files. Input {@code image}: float32 {@code [batch,C,H,W]}, preprocessed. Outputs
- * {@code logits} and {@code probabilities}: float32 {@code [batch,classes]}. Equal models give equal bytes. Format:
+ * Writes evaluation graphs as ONNX files. Input {@code image}: float32 {@code [batch,C,...]}, preprocessed. Outputs
+ * {@code logits} and {@code probabilities}: float32 {@code [batch,classes]}, or {@code [batch,classes,...]} at every
+ * position; of a detector only {@code logits}, its joined maps. Equal models give equal bytes. Format:
  * https://github.com/onnx/onnx/blob/main/docs/IR.md.
  */
 public final class OnnxExporter {
@@ -100,11 +101,12 @@ public final class OnnxExporter {
 
     private void check() {
         Value logits = graph.outputs().get(Model.LOGITS);
-        if (logits == null || logits.shape().rank() != 2) {
-            throw new OnnxException("onnx: the graph has no output " + Model.LOGITS + " of [N,classes]; it has "
+        if (logits == null || logits.shape().rank() < 2) {
+            throw new OnnxException("onnx: the graph has no output " + Model.LOGITS + " of [N,classes,...]; it has "
                     + graph.outputs().values());
         }
-        if (logits.shape().dim(1) != facts.labels().size()) {
+        boolean boxes = facts.decision() == OnnxFacts.Decision.BOXES;
+        if (!boxes && logits.shape().dim(1) != facts.labels().size()) {
             throw new OnnxException("onnx: the model has " + logits.shape().dim(1) + " outputs, but there are "
                     + facts.labels().size() + " labels " + facts.labels() + "; name every output once");
         }
@@ -140,8 +142,12 @@ public final class OnnxExporter {
         switch (facts.decision()) {
             case SIGMOID -> nodes.derive(PROBABILITIES, "Sigmoid", Map.of(), Model.LOGITS);
             case SOFTMAX -> nodes.derive(PROBABILITIES, "Softmax", Map.of("axis", 1L), Model.LOGITS);
+            case BOXES -> {
+                // The logits are all there is.
+            }
         }
-        g.addOutput(info(PROBABILITIES, graph.outputs().get(Model.LOGITS)));
+        if (facts.decision() != OnnxFacts.Decision.BOXES)
+            g.addOutput(info(PROBABILITIES, graph.outputs().get(Model.LOGITS)));
         for (WeightTable.Entry e : weights.table().entries())
             if (nodes.isUsed(e.name())) g.addInitializer(initializer(e));
         return g.addAllNode(nodes.build()).build();

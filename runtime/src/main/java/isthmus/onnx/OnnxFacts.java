@@ -14,7 +14,7 @@ import tools.jackson.core.json.JsonFactory;
  * What a model file says of itself beside the network, so that who opens it needs nothing else.
  *
  * @param decision how logits become probabilities
- * @param labels what each output means, in order
+ * @param labels what each output, or each class of box, means, in order
  * @param preprocessing how an image becomes the input, as JSON text
  * @param provenance where the weights come from, free text by key
  * @param producer name of the program that writes the file
@@ -26,8 +26,10 @@ public record OnnxFacts(Decision decision, List<String> labels, String preproces
     public enum Decision {
         /** Each output by itself: several findings may hold. */
         SIGMOID,
-        /** One of all outputs. */
-        SOFTMAX
+        /** One of all outputs, of an image or at each of its positions. */
+        SOFTMAX,
+        /** None do: the logits are a detector's joined maps, from which boxes with scores are decoded. */
+        BOXES
     }
 
     /** Metadata key: the labels as a JSON array of strings. */

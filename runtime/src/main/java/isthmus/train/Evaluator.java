@@ -51,7 +51,8 @@ public final class Evaluator implements AutoCloseable {
      */
     public Predictions pass(BatchSource source, MemorySegment labels) {
         if (output.rank() != 1)
-            throw new IllegalStateException("evaluation: predictions are rows of [classes]; this model gives " + output);
+            throw new IllegalStateException(
+                    "evaluation: predictions are rows of [classes]; this model gives " + output);
         int most = source.batches() * batch;
         float[] logits = new float[most * classes];
         float[] truth = new float[most * classes];

@@ -24,7 +24,8 @@ import java.util.List;
  * @param width channels of the first layer before its fourfold expansion: 64 is ResNet-50
  * @param pyramid channels of the pyramid and the heads
  */
-record RetinaNet3d(int classes, int anchors, List<Integer> stride, List<Integer> layers, List<Integer> blocks, int width,
+record RetinaNet3d(int classes, int anchors, List<Integer> stride, List<Integer> layers, List<Integer> blocks,
+        int width,
         int pyramid) implements Network {
     private static final int EXPANSION = 4;
     private static final int GROUPS = 8;
@@ -54,7 +55,8 @@ record RetinaNet3d(int classes, int anchors, List<Integer> stride, List<Integer>
         if (x.shape().rank() != stride.size() + 2)
             throw new ShapeException("retinanet3d",
                     "the image is " + x.shape() + "; its axes do not fit conv1_stride " + stride);
-        List<Value> levels = pyramid(s.at("feature_extractor").at("fpn"), body(s.at("feature_extractor").at("body"), x));
+        List<Value> levels = pyramid(s.at("feature_extractor").at("fpn"),
+                body(s.at("feature_extractor").at("body"), x));
         Init bias = new Init.Constant((float) -Math.log((1 - PRIOR) / PRIOR));
         List<Value> maps = new ArrayList<>();
         for (Value level : levels)
