@@ -116,6 +116,45 @@ int KERNEL(count_nonfinite)(const float *x, int64_t n, int64_t *count) {
     return IST_OK;
 }
 
+/* Both in one pass over memory: the count reads what the sum has just brought into the cache. */
+static void norm_piece(const float *x, int64_t from, int64_t to, double *sum, int64_t *count) {
+    *sum = 0;
+    *count = 0;
+    for (int64_t block = from; block < to; block += 4096) {
+        int64_t end = min64(to, block + 4096);
+        *sum += squares(x, block, end);
+        *count += nonfinite(x, block, end);
+    }
+}
+
+int KERNEL(gradient_norm)(const float *x, int64_t n, double *sum, int64_t *count) {
+    REQUIRE_SIZE(n);
+    double sums[PIECES];
+    int64_t counts[PIECES];
+    int64_t size = (n + PIECES - 1) / PIECES;
+    PARALLEL(n, PIECES, 1, for (int64_t i = from; i < to; i++)
+                               norm_piece(x, min64(n, i * size), min64(n, (i + 1) * size), sums + i, counts + i));
+    double all = 0;
+    int64_t bad = 0;
+    for (int i = 0; i < PIECES; i++) {
+        all += sums[i];
+        bad += counts[i];
+    }
+    *sum = all;
+    *count = bad;
+    return IST_OK;
+}
+
+static void average_range(float *restrict y, const float *restrict x, float t, int64_t from, int64_t to) {
+    SIMD for (int64_t i = from; i < to; i++) y[i] += t * (x[i] - y[i]);
+}
+
+int KERNEL(average)(float *y, const float *x, float t, int64_t n) {
+    REQUIRE_SIZE(n);
+    PARALLEL(n, n, GRAIN, average_range(y, x, t, from, to));
+    return IST_OK;
+}
+
 int KERNEL(clip_factor)(const double *sum_of_squares, double max_norm, double *factor) {
     REQUIRE(max_norm > 0, "%s: the norm %g is not positive", __func__, max_norm);
     double f = max_norm / (sqrt(*sum_of_squares) + 1e-6);

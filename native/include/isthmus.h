@@ -68,6 +68,13 @@ IST_API int ist_sum_of_squares(const float *x, int64_t n, double *sum);
 /* *count = how many elements are infinite or no number. */
 IST_API int ist_count_nonfinite(const float *x, int64_t n, int64_t *count);
 
+/* Both in one pass: *sum = sum of x^2, *count = how many elements are infinite or no number (then *sum is, too). The bits
+ * do not depend on the number of threads. */
+IST_API int ist_gradient_norm(const float *x, int64_t n, double *sum, int64_t *count);
+
+/* y += t (x - y): one step of an exponential moving average of decay 1 - t. */
+IST_API int ist_average(float *y, const float *x, float t, int64_t n);
+
 /* *factor = min(1, max_norm / (sqrt(*sum_of_squares) + 1e-6)), as torch.nn.utils.clip_grad_norm_. */
 IST_API int ist_clip_factor(const double *sum_of_squares, double max_norm, double *factor);
 

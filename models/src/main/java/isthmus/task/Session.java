@@ -26,12 +26,8 @@ final class Session implements AutoCloseable {
         this.model = recipe.build();
         this.backend = Backends.cpu(threads);
         this.films = Films.training(recipe, train, threads);
-        Trainer.Options o = recipe.options();
         int batch = Math.min(recipe.batch(), films.size());
-        this.trainer = new Trainer(model,
-                new Trainer.Options(o.loss(), o.optimizer(), o.schedule(), o.clipNorm(), o.precision(), batch,
-                        o.seed()),
-                backend);
+        this.trainer = new Trainer(model, recipe.options().withBatch(batch, 1), backend);
         this.measure = new Measure(recipe, model, trainer.weights(), Films.evaluation(recipe, validation, threads),
                 backend);
     }

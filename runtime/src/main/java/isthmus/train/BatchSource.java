@@ -10,12 +10,17 @@ public interface BatchSource {
     /** Batches in a pass. */
     int batches();
 
+    /** Samples in the last batch of a pass: a full batch, or what is left. */
+    default int lastBatch() {
+        return batchSize();
+    }
+
     /**
      * Writes the next batch.
      *
      * @param images float32, channels-last, room for a full batch
      * @param labels the loss's labels, room for a full batch
-     * @return how many samples are real; fewer than a full batch only at the end of an evaluation pass
+     * @return how many samples are real; fewer than a full batch only at the end of a pass
      */
     int next(MemorySegment images, MemorySegment labels);
 }

@@ -3,16 +3,19 @@ package isthmus.train;
 import isthmus.backend.Backend;
 import isthmus.bindings.kernels.KernelStructs;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.bindings.kernels.UpdateKernels;
 import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 
 /**
- * Changes the trainable stretch of a weight buffer in one fused pass; moments lie in buffers of the same layout. Gradient
- * norm and clip factor are computed natively and never leave native memory. A step allocates nothing.
+ * Changes the trainable weights of a buffer, one fused pass a {@link Stretch}; the gradient's norm and whether it is finite
+ * come from one pass over all. Moments lie in one buffer, part after part in the weights' order, under PyTorch's names
+ * ({@code exp_avg.fc.weight}). A step allocates nothing.
  */
 final class Optimizer {
     private static final ValueLayout.OfDouble F64 = ValueLayout.JAVA_DOUBLE;
@@ -24,88 +27,136 @@ final class Optimizer {
     private final long n;
     private final MemorySegment weights;
     private final MemorySegment gradients;
-    private final MemorySegment first;
-    private final MemorySegment second;
-    private final MemorySegment secondMax;
-    private final MemorySegment options;
-    private final MemorySegment scaleInOptions;
+    private final WeightBuffer state;
+    private final Pass[] passes;
     private final MemorySegment sumOfSquares;
+    private final MemorySegment nonFinite;
     private MemorySegment anchor = MemorySegment.NULL;
     private double proximal;
     private long step;
+    private double norm = Double.NaN;
 
-    Optimizer(OptimizerSpec spec, WeightBuffer weights, WeightBuffer gradients, Backend backend, Arena arena) {
+    /** One stretch's native call: its memory, its constants, and the learning rate it multiplies. */
+    private record Pass(MemorySegment weights, MemorySegment gradients, MemorySegment first, MemorySegment second,
+            MemorySegment third, MemorySegment options, double learningRate, long n) {}
+
+    Optimizer(OptimizerSpec spec, List<ParameterGroup> groups, WeightBuffer weights, WeightBuffer gradients,
+            Backend backend, Arena arena) {
         WeightTable.Range range = weights.table().range(Region.TRAINABLE);
+        List<Stretch> stretches = Stretch.of(weights.table(), groups, spec.weightDecay());
         this.spec = spec;
         this.backend = backend;
         this.arena = arena;
         this.n = range.length();
         this.weights = weights.range(range);
         this.gradients = gradients.range(range);
-        boolean momentum = !(spec instanceof OptimizerSpec.Sgd s) || s.momentum() != 0;
-        boolean adam = spec instanceof OptimizerSpec.Adam;
-        boolean amsgrad = spec instanceof OptimizerSpec.Adam a && a.amsgrad();
-        this.first = momentum ? state() : MemorySegment.NULL;
-        this.second = adam ? state() : MemorySegment.NULL;
-        this.secondMax = amsgrad ? state() : MemorySegment.NULL;
-        this.options = arena.allocate(KernelStructs.ADAM_BYTES, Long.BYTES);
-        this.scaleInOptions = options
-                .asSlice(adam ? KernelStructs.ADAM_GRADIENT_SCALE : KernelStructs.SGD_GRADIENT_SCALE, Double.BYTES);
+        WeightTable table = stateTable(spec, weights.table());
+        this.state = new WeightBuffer(table, table.bytes() == 0
+                ? MemorySegment.NULL
+                : backend.allocate(table.bytes(), arena));
+        this.passes = stretches.stream().map(this::pass).toArray(Pass[]::new);
         this.sumOfSquares = arena.allocate(F64);
-        constants();
+        this.nonFinite = arena.allocate(I64);
     }
 
-    /** Memory that the moments take. */
-    long bytes() {
-        return first.byteSize() + second.byteSize() + secondMax.byteSize();
+    private static WeightTable stateTable(OptimizerSpec spec, WeightTable weights) {
+        List<String> parts = switch (spec) {
+            case OptimizerSpec.Sgd s -> s.momentum() == 0 ? List.of() : List.of("momentum_buffer");
+            case OptimizerSpec.Adam a -> a.amsgrad()
+                    ? List.of("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+                    : List.of("exp_avg", "exp_avg_sq");
+        };
+        WeightTable.Builder table = WeightTable.builder();
+        for (String part : parts)
+            for (WeightTable.Entry e : weights.entries())
+                if (e.region() == Region.TRAINABLE) table.add(part + "." + e.name(), e.shape(), Region.TRAINABLE);
+        return table.build();
     }
 
-    private MemorySegment state() { return backend.allocate(n * Float.BYTES, arena); }
-
-    /** Writes the C library's option struct; learning rate, gradient scale and step change from step to step. */
-    private void constants() {
+    private Pass pass(Stretch s) {
+        MemorySegment options = arena.allocate(KernelStructs.ADAM_BYTES, Long.BYTES);
         switch (spec) {
-            case OptimizerSpec.Sgd s ->
-                KernelStructs.putSgd(options, 0, s.momentum(), 0, s.weightDecay(), 1, 1, s.nesterov());
-            case OptimizerSpec.Adam a ->
-                KernelStructs.putAdam(options, 0, a.beta1(), a.beta2(), a.epsilon(), a.weightDecay(), 1, 1,
-                        a.decoupled());
+            case OptimizerSpec.Sgd o ->
+                KernelStructs.putSgd(options, 0, o.momentum(), 0, s.weightDecay(), 1, 1, o.nesterov());
+            case OptimizerSpec.Adam o ->
+                KernelStructs.putAdam(options, 0, o.beta1(), o.beta2(), o.epsilon(), s.weightDecay(), 1, 1,
+                        o.decoupled());
         }
+        return new Pass(of(weights, 0, s), of(gradients, 0, s), of(state.segment(), 0, s), of(state.segment(), 1, s),
+                of(state.segment(), 2, s), options, spec.learningRate() * s.learningRateFactor(), s.length());
+    }
+
+    /** The stretch in part {@code part} of a segment; NULL where the segment has no such part. */
+    private MemorySegment of(MemorySegment all, int part, Stretch s) {
+        long offset = (part * n + s.offset()) * Float.BYTES;
+        return offset < all.byteSize() ? all.asSlice(offset, s.length() * Float.BYTES) : MemorySegment.NULL;
     }
 
     /** Forgets moments and step count. */
     void reset() {
         step = 0;
-        for (MemorySegment s : new MemorySegment[]{first, second, secondMax})
-            if (s.address() != 0) s.fill((byte) 0);
+        state.segment().fill((byte) 0);
+    }
+
+    /** Moments, all parts; empty for an optimizer that has none. */
+    WeightBuffer state() { return state; }
+
+    /** Steps that changed the weights since the last reset. */
+    long steps() { return step; }
+
+    /** Takes up where another run was, whose moments are in {@link #state()} already. */
+    void resume(long steps) {
+        step = steps;
+    }
+
+    /** L2 norm of the last step's gradient before clipping; NaN if nothing asked for it. */
+    double norm() {
+        return norm;
     }
 
     /** From now on pulls with strength {@code mu} towards the weights as they are now; 0 stops it. */
     void anchor(double mu) {
         proximal = mu;
         if (mu == 0) return;
-        if (anchor.address() == 0) anchor = state();
+        if (anchor.address() == 0) anchor = backend.allocate(n * Float.BYTES, arena);
         anchor.copyFrom(weights);
     }
 
-    /** One step: proximal pull, clipping to {@code clipNorm} (0: none), update with {@code factor} times the learning rate. */
-    void step(double factor, double clipNorm) {
-        step++;
-        if (proximal != 0) Kernels.proximal(gradients, weights, anchor, (float) proximal, n);
-        scaleInOptions.set(F64, 0, 1);
-        if (clipNorm > 0) {
-            Kernels.sumOfSquares(gradients, n, sumOfSquares);
-            Kernels.clipFactor(sumOfSquares, clipNorm, scaleInOptions);
+    /**
+     * One step: proximal pull, clipping to {@code clipNorm} (0: none), update with {@code factor} times the learning rates.
+     *
+     * @param times how many times too large the gradients are: scale of the loss, times micro-batches summed
+     * @param check whether to look for infinite gradients even where nothing is clipped
+     * @return whether all gradients that were looked at are finite; if not, nothing has changed
+     */
+    boolean step(double factor, double clipNorm, double times, boolean check) {
+        if (proximal != 0) Kernels.proximal(gradients, weights, anchor, (float) (proximal * times), n);
+        double scale = 1 / times;
+        norm = Double.NaN;
+        if (clipNorm > 0 || check) {
+            UpdateKernels.gradientNorm(gradients, n, sumOfSquares, nonFinite);
+            if (nonFinite.get(I64, 0) != 0) return false;
+            norm = Math.sqrt(sumOfSquares.get(F64, 0)) / times;
+            if (clipNorm > 0) scale *= Math.min(1, clipNorm / (norm + 1e-6));
         }
-        options.set(F64, 0, spec.learningRate() * factor);
+        step++;
+        for (Pass p : passes)
+            run(p, factor, scale);
+        return true;
+    }
+
+    private void run(Pass p, double factor, double scale) {
+        p.options.set(F64, 0, p.learningRate * factor);
         switch (spec) {
             case OptimizerSpec.Sgd s -> {
-                options.set(I64, KernelStructs.SGD_STEP, step);
-                Kernels.sgd(options, weights, gradients, first, n);
+                p.options.set(F64, KernelStructs.SGD_GRADIENT_SCALE, scale);
+                p.options.set(I64, KernelStructs.SGD_STEP, step);
+                Kernels.sgd(p.options, p.weights, p.gradients, p.first, p.n);
             }
             case OptimizerSpec.Adam a -> {
-                options.set(I64, KernelStructs.ADAM_STEP, step);
-                Kernels.adam(options, weights, gradients, first, second, secondMax, n);
+                p.options.set(F64, KernelStructs.ADAM_GRADIENT_SCALE, scale);
+                p.options.set(I64, KernelStructs.ADAM_STEP, step);
+                Kernels.adam(p.options, p.weights, p.gradients, p.first, p.second, p.third, p.n);
             }
         }
     }

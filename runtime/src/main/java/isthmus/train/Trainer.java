@@ -2,117 +2,183 @@ package isthmus.train;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
-import isthmus.graph.Fuse;
-import isthmus.graph.Gradients;
-import isthmus.graph.Graph;
-import isthmus.graph.MemoryException;
 import isthmus.graph.Program;
 import isthmus.nn.Model;
+import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
+import isthmus.tensor.WeightTable;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Map;
 
 /**
  * Trains one model on one device: owns the weights, their gradients, the optimizer's moments and the compiled step. A step
  * allocates nothing on the Java heap. Used by one thread, which calls {@link Backend#enter} first.
+ *
+ * <p>
+ * With half precision the loss is scaled. A step whose gradients overflow is as if it had not been: weights, running
+ * statistics, moments and the count of steps stay as they are, only the scale falls.
  */
 public final class Trainer implements AutoCloseable {
     /**
      * What a training run is, as data.
      *
-     * @param clipNorm gradients are scaled down to this L2 norm; 0 leaves them
-     * @param batch samples a step
+     * @param batch samples of one forward and backward pass; batch normalisation sees these
+     * @param accumulate batches whose mean gradient makes one step. For a network without batch normalisation and
+     *        dropout that is the step of a batch so many times larger; where labels are unknown, each batch's mean over
+     *        its known ones weighs the same
      * @param seed of dropout
      */
-    public record Options(Loss loss, OptimizerSpec optimizer, Schedule schedule, double clipNorm, Precision precision,
-            int batch, long seed) {}
+    public record Options(Loss loss, UpdateRule update, Precision precision, int batch, int accumulate, long seed) {
+        public Options {
+            positive("batch", batch);
+            positive("accumulate", accumulate);
+        }
 
-    /** Told after every step. */
+        /** The same without parameter groups, accumulation and average. */
+        public Options(Loss loss, OptimizerSpec optimizer, Schedule schedule, double clipNorm, Precision precision,
+                int batch, long seed) {
+            this(loss, UpdateRule.of(optimizer).with(schedule).with(Clip.norm(clipNorm)), precision, batch, 1, seed);
+        }
+
+        private static void positive(String what, int n) {
+            if (n < 1) throw new IllegalArgumentException("training: " + what + " is " + n + "; it is 1 or more");
+        }
+
+        /** An optimizer alone, without schedule, clipping or accumulation; seed 1. */
+        public static Options of(Loss loss, OptimizerSpec optimizer, Precision precision, int batch) {
+            return new Options(loss, UpdateRule.of(optimizer), precision, batch, 1, 1);
+        }
+
+        /** The same with another update. */
+        public Options with(UpdateRule other) {
+            return new Options(loss, other, precision, batch, accumulate, seed);
+        }
+
+        /** The same with other numbers of samples a batch and batches a step. */
+        public Options withBatch(int samples, int batches) {
+            return new Options(loss, update, precision, samples, batches, seed);
+        }
+    }
+
+    /** Told after every batch. */
     public interface Progress {
         /**
-         * One step is done.
+         * One batch is done.
          *
-         * @param step steps done in this pass
-         * @param steps steps of this pass
+         * @param batch batches done in this pass
+         * @param batches batches of this pass
          * @param samples samples seen in this pass
          * @param loss mean loss of this pass so far
          */
-        void step(int step, int steps, long samples, double loss);
+        void step(int batch, int batches, long samples, double loss);
+
+        /** Asked after every step: whether this pass ends here. */
+        default boolean enough() { return false; }
     }
 
     private final Arena arena = Arena.ofShared();
+    private final Model model;
     private final Options options;
+    private final Backend backend;
     private final WeightBuffer weights;
     private final WeightBuffer gradients;
-    private final Program program;
+    private final GradientSum sum;
+    private final MicroStep full;
+    private MicroStep partial;
     private final Optimizer optimizer;
+    private final WeightAverage average;
+    private final LossScaler scaler;
+    private final StatisticsGuard guard;
+    private boolean bad;
     private long step;
     private long totalSteps = Long.MAX_VALUE;
 
     /** Compiles the training step; the weights are zero until set or {@linkplain Model#initialize initialised}. */
     public Trainer(Model model, Options options, Backend backend) {
+        this.model = model;
         this.options = options;
-        this.weights = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
-        this.gradients = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
+        this.backend = backend;
+        WeightTable table = model.table();
+        if (table.range(Region.TRAINABLE).length() == 0)
+            throw new IllegalArgumentException("training " + model.name() + ": every parameter is frozen");
+        boolean half = options.precision == Precision.F16;
         try {
-            this.optimizer = new Optimizer(options.optimizer, weights, gradients, backend, arena);
-            this.program = compile(model, backend);
+            this.weights = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
+            this.gradients = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
+            this.sum = options.accumulate == 1 ? null : new GradientSum(gradients, backend, arena);
+            this.optimizer = new Optimizer(options.update.optimizer(), options.update.groups(), weights,
+                    sum == null ? gradients : sum.buffer(), backend, arena);
+            this.average = options.update.ema().isOn()
+                    ? new WeightAverage(options.update.ema(), weights, backend.allocate(table.bytes(), arena))
+                    : null;
+            this.scaler = half ? new LossScaler(options.update.lossScaling()) : null;
+            this.guard = half ? new StatisticsGuard(weights, backend, arena) : null;
+            this.full = compile(options.batch);
         } catch (RuntimeException e) {
             arena.close();
             throw e;
         }
-        program.scalars().seed(options.seed);
     }
 
-    /** The step's program, or a refusal that names the largest batch that fits. */
-    private Program compile(Model model, Backend backend) {
-        long besides = weights.table().bytes() * 2 + optimizer.bytes();
-        try {
-            return Program.compile(graph(model, options.loss, options.batch), backend, options.precision, weights,
-                    gradients, besides);
-        } catch (MemoryException e) {
-            var limit = new BatchLimit(batch -> besides
-                    + Program.arenaBytes(graph(model, options.loss, batch), backend, options.precision), e.free());
-            throw limit.refusal("model " + model.name(), options.batch, e.needed());
-        }
-    }
-
-    private static Graph graph(Model model, Loss loss, int batch) {
-        Graph graph = model.graph(batch, true);
-        loss.attach(graph, graph.outputs().get(Model.LOGITS));
-        graph = Fuse.apply(graph);
-        Gradients.append(graph, Loss.LOSS);
-        return graph;
+    private MicroStep compile(int batch) {
+        long copies = 2 + (sum == null ? 0 : 1) + (average == null ? 0 : 1);
+        long besides = weights.table().bytes() * copies + optimizer.state().table().bytes();
+        return MicroStep.compile(model, options, batch, backend, weights, gradients, besides);
     }
 
     /** The model's weights, changed in place by every step. */
     public WeightBuffer weights() { return weights; }
 
-    /** The gradients of the last step, before clipping. */
-    public WeightBuffer gradients() { return gradients; }
+    /** The weights to measure and to keep: their moving average if there is one, else the weights themselves. */
+    public WeightBuffer averaged() {
+        return average == null ? weights : average.average();
+    }
+
+    /** The gradients of the last batch, before clipping; half precision's are scaled. */
+    public WeightBuffer gradients() {
+        return gradients;
+    }
 
     /** Where a batch's images go: float32, channels-last. */
-    public MemorySegment images() {
-        return program.input(Model.IMAGE);
-    }
+    public MemorySegment images() { return full.images(); }
 
     /** Where a batch's labels go. */
-    public MemorySegment labels() { return program.input(Loss.LABELS); }
+    public MemorySegment labels() { return full.labels(); }
 
-    /** The logits of the last step, float32, channels-last; see {@link Model#LOGITS}. */
+    /** The logits of the last full batch, float32, channels-last; see {@link Model#LOGITS}. */
     public MemorySegment logits() {
-        return program.output(Model.LOGITS);
+        return full.program().output(Model.LOGITS);
     }
 
-    /** The loss of the last step. */
-    public double loss() {
-        return program.output(Loss.LOSS).get(ValueLayout.JAVA_FLOAT, 0);
-    }
+    /** The loss of the last full batch. */
+    public double loss() { return full.value(); }
 
     /** The compiled step. */
-    public Program program() { return program; }
+    public Program program() { return full.program(); }
+
+    /** The factor on the loss's gradient: 1 but for half precision. */
+    public double lossScale() {
+        return scaler == null ? 1 : scaler.scale();
+    }
+
+    /** L2 norm of the last step's gradient before clipping; NaN if neither clipping nor loss scaling asked for it. */
+    public double gradientNorm() {
+        return optimizer.norm();
+    }
+
+    /** Steps that have changed the weights since the optimizer last forgot. */
+    public long optimizerSteps() {
+        return optimizer.steps();
+    }
+
+    /** Steps that so many batches make. */
+    public int steps(int batches) {
+        return (batches + options.accumulate - 1) / options.accumulate;
+    }
 
     /**
      * Places this run on the schedule: the next step is number {@code firstStep} of {@code totalSteps}; the optimizer forgets.
@@ -120,55 +186,128 @@ public final class Trainer implements AutoCloseable {
      * @param proximal FedProx's mu (Li et al. 2020): the pull towards the weights as they are now; 0 for none
      */
     public void begin(long firstStep, long totalSteps, double proximal) {
+        optimizer.reset();
+        resume(firstStep, totalSteps, proximal);
+    }
+
+    /** As {@link #begin}, but the optimizer keeps its moments and its count of steps. */
+    public void resume(long firstStep, long totalSteps, double proximal) {
         this.step = firstStep;
         this.totalSteps = totalSteps;
-        optimizer.reset();
         optimizer.anchor(proximal);
+        if (sum != null) sum.clear();
+        if (average != null) average.begin();
     }
 
     /** Computes loss and gradients of the batch that lies in {@link #images()} and {@link #labels()}. */
     public void forwardBackward() {
-        program.scalars().step(step);
-        program.run();
+        run(full);
     }
 
-    /** Clips the gradients and changes the weights; {@code factor} scales the learning rate. */
-    public void update(double factor) {
-        optimizer.step(factor, options.clipNorm);
+    private void run(MicroStep micro) {
+        int nth = sum == null ? 0 : sum.batches();
+        if (guard != null && nth == 0) guard.note();
+        micro.run(step * options.accumulate + nth, (float) lossScale());
+        if (sum != null) sum.add();
+        bad |= !Double.isFinite(micro.value());
+    }
+
+    /**
+     * Clips the gradients (the mean of all batches since the last update, if they are accumulated) and changes the
+     * weights; {@code factor} scales the learning rate.
+     *
+     * @return whether the weights have changed; only overflows of half precision leave them
+     */
+    public boolean update(double factor) {
+        double times = lossScale() * (sum == null ? 1 : Math.max(1, sum.batches()));
+        boolean finite = (scaler == null || !bad)
+                && optimizer.step(factor, options.update.clip().at(step, totalSteps), times, scaler != null);
+        bad = false;
+        if (sum != null) sum.clear();
+        if (!finite) {
+            if (scaler == null) throw diverged("a gradient is infinite or no number");
+            guard.restore();
+            scaler.bad(step);
+            return false;
+        }
         step++;
+        if (scaler != null) scaler.good();
+        if (average != null) average.step();
+        return true;
+    }
+
+    private TrainingException diverged(String what) {
+        return new TrainingException(String.format(Locale.ROOT,
+                "%s at step %d: training has diverged; lower the learning rate or set a clip norm", what, step));
     }
 
     /**
      * One pass over the data.
      *
-     * @return the mean loss
+     * @return the mean loss of all samples; of half precision, of those whose loss was finite
      */
     public double pass(BatchSource source, Progress progress) {
-        MemorySegment images = images();
-        MemorySegment labels = labels();
-        double sum = 0;
-        int steps = source.batches();
-        for (int i = 1; i <= steps; i++) {
-            int n = source.next(images, labels);
-            if (n != options.batch)
-                throw new IllegalStateException("training takes full batches of " + options.batch + ", got " + n);
-            forwardBackward();
-            double loss = loss();
-            if (!Double.isFinite(loss)) {
-                throw new TrainingException(
-                        String.format(Locale.ROOT, "the loss is %s at step %d: training has diverged; lower the "
-                                + "learning rate or set a clip norm", loss, step));
-            }
-            sum += loss;
-            update(options.schedule.factor(step, totalSteps));
-            progress.step(i, steps, (long) i * options.batch, sum / i);
+        compilePartial(source);
+        double total = 0;
+        long samples = 0;
+        long counted = 0;
+        int batches = source.batches();
+        for (int i = 1; i <= batches; i++) {
+            MicroStep micro = next(source);
+            run(micro);
+            samples += micro.batch();
+            double loss = micro.value();
+            if (Double.isFinite(loss)) {
+                total += loss * micro.batch();
+                counted += micro.batch();
+            } else if (scaler == null) throw diverged("the loss is " + loss);
+            boolean last = i == batches;
+            boolean complete = last || sum == null || sum.batches() == options.accumulate;
+            if (complete) update(options.update.schedule().factor(step, totalSteps));
+            progress.step(i, batches, samples, counted == 0 ? loss : total / counted);
+            if (complete && progress.enough()) break;
         }
-        return sum / Math.max(1, steps);
+        return counted == 0 ? Double.NaN : total / counted;
+    }
+
+    private void compilePartial(BatchSource source) {
+        if (source.batchSize() != options.batch)
+            throw new IllegalArgumentException(
+                    "training takes batches of " + options.batch + ", the data come in " + source.batchSize());
+        int left = source.lastBatch();
+        if (left == options.batch || partial != null && partial.batch() == left) return;
+        if (partial != null) partial.close();
+        partial = compile(left);
+    }
+
+    /** The next batch, in the inputs of the step of its size. */
+    private MicroStep next(BatchSource source) {
+        int n = source.next(full.images(), full.labels());
+        if (n == options.batch) return full;
+        if (partial == null || n != partial.batch())
+            throw new IllegalStateException("a batch of " + n + " came where " + options.batch + " were announced");
+        partial.take(full.images(), full.labels());
+        return partial;
+    }
+
+    /** Writes the optimizer's moments and count, and the loss's scale, with a few words about them. */
+    public void saveOptimizer(Path file, Map<String, String> about) throws IOException {
+        OptimizerFile.write(file, optimizer, scaler, about);
+    }
+
+    /**
+     * Takes over what {@link #saveOptimizer} wrote; {@link #resume} goes on with it.
+     *
+     * @return what was said about it
+     */
+    public Map<String, String> loadOptimizer(Path file) throws IOException {
+        return OptimizerFile.read(file, optimizer, scaler);
     }
 
     @Override
     public void close() {
-        program.close();
+        if (partial != null) partial.close();
+        full.close();
         arena.close();
     }
 }

@@ -18,6 +18,8 @@ final class Table {
     static final MethodHandle PROXIMAL = LIBRARY.bind("ist_proximal", "ipppfl");
     static final MethodHandle SUM_OF_SQUARES = LIBRARY.bind("ist_sum_of_squares", "iplp");
     static final MethodHandle COUNT_NONFINITE = LIBRARY.bind("ist_count_nonfinite", "iplp");
+    static final MethodHandle GRADIENT_NORM = LIBRARY.bind("ist_gradient_norm", "iplpp");
+    static final MethodHandle AVERAGE = LIBRARY.bind("ist_average", "ippfl");
     static final MethodHandle CLIP_FACTOR = LIBRARY.bind("ist_clip_factor", "ipdp");
     static final MethodHandle FOLD = LIBRARY.bind("ist_fold", "ippplpl");
     static final MethodHandle DIFFERENCE = LIBRARY.bind("ist_difference", "ipppl");

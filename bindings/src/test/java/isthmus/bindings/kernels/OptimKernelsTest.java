@@ -5,7 +5,9 @@ import static isthmus.bindings.kernels.Numbers.close;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import isthmus.bindings.NativeException;
 import java.lang.foreign.Arena;
@@ -118,6 +120,50 @@ class OptimKernelsTest {
                 x.setAtIndex(ValueLayout.JAVA_FLOAT, n / 2, Float.NaN);
                 Kernels.countNonfinite(x, n, out);
                 assertEquals(n / 2 == n - 1 ? 1 : 2, out.get(ValueLayout.JAVA_LONG, 0));
+            }
+        }
+    }
+
+    @Test
+    void gradientNormCountsInTheSamePass() {
+        for (int n : SIZES) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment x = random(arena, F32, n, 3);
+                MemorySegment sum = arena.allocate(16, 8);
+                MemorySegment count = sum.asSlice(8);
+                double expected = 0;
+                for (double v : floats(x, n))
+                    expected += v * v;
+                UpdateKernels.gradientNorm(x, n, sum, count);
+                assertEquals(expected, sum.get(ValueLayout.JAVA_DOUBLE, 0), 1e-12 * expected);
+                assertEquals(0, count.get(ValueLayout.JAVA_LONG, 0));
+                x.setAtIndex(ValueLayout.JAVA_FLOAT, n - 1, Float.MAX_VALUE);
+                UpdateKernels.gradientNorm(x, n, sum, count);
+                assertEquals(0, count.get(ValueLayout.JAVA_LONG, 0), "the largest number is one");
+                assertTrue(Double.isFinite(sum.get(ValueLayout.JAVA_DOUBLE, 0)), "its square fits a float64");
+                x.setAtIndex(ValueLayout.JAVA_FLOAT, n - 1, Float.NEGATIVE_INFINITY);
+                x.setAtIndex(ValueLayout.JAVA_FLOAT, n / 2, Float.NaN);
+                UpdateKernels.gradientNorm(x, n, sum, count);
+                assertEquals(n / 2 == n - 1 ? 1 : 2, count.get(ValueLayout.JAVA_LONG, 0));
+                assertFalse(Double.isFinite(sum.get(ValueLayout.JAVA_DOUBLE, 0)));
+            }
+        }
+    }
+
+    @Test
+    void averageMovesTowards() {
+        for (int n : SIZES) {
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment y = random(arena, F32, n, 3);
+                MemorySegment x = random(arena, F32, n, 4);
+                double[] expected = floats(y, n);
+                double[] target = floats(x, n);
+                for (int i = 0; i < n; i++)
+                    expected[i] += 0.125 * (target[i] - expected[i]);
+                UpdateKernels.average(y, x, 0.125f, n);
+                close("average " + n, expected, floats(y, n), 1e-6);
+                UpdateKernels.average(y, x, 1, n);
+                close("average with share 1", target, floats(y, n), 1e-6);
             }
         }
     }
