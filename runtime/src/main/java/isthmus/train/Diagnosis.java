@@ -69,6 +69,8 @@ public record Diagnosis(double loss, List<String> frozen, List<Layer> layers, Li
             trainer.forwardBackward();
             double loss = trainer.loss();
             Map<String, Double> gradients = norms(model.table(), trainer.gradients());
+            double scale = trainer.lossScale();
+            gradients.replaceAll((name, sum) -> sum / (scale * scale));
             trainer.update(1);
             List<Layer> layers = layers(model.table(), gradients, norms(model.table(), weights),
                     moved(model.table(), weights, trainer.weights()));
