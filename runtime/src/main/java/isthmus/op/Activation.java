@@ -41,5 +41,7 @@ public enum Activation {
     }
 
     /** What a kernel's name says of it: {@code +relu}. */
-    public String suffix() { return this == NONE ? "" : "+" + name().toLowerCase(java.util.Locale.ROOT); }
+    public String suffix() {
+        return this == NONE ? "" : "+" + name().toLowerCase(java.util.Locale.ROOT);
+    }
 }

@@ -23,7 +23,9 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
     }
 
     /** Without residual and activation. */
-    public GroupNorm(int groups, float epsilon) { this(groups, epsilon, false, Activation.NONE); }
+    public GroupNorm(int groups, float epsilon) {
+        this(groups, epsilon, false, Activation.NONE);
+    }
 
     @Override
     public String name() { return "group_norm"; }

@@ -18,13 +18,12 @@ public sealed interface Normalization extends Op permits Normalize, GroupNorm {
      * Whether the backward pass takes ReLU's slope from the sign of y. Without a residual it makes z again from x, which it
      * reads anyway. So SiLU, whose slope y does not tell, cannot follow a residual.
      */
-    default boolean masked() {
-        return residual() && activation() == Activation.RELU;
-    }
+    default boolean masked() { return residual() && activation() == Activation.RELU; }
 
     /** Refuses what has no derivative in one pass. */
     default void check() {
         if (residual() && activation() == Activation.SILU)
-            throw new IllegalArgumentException(name() + ": SiLU does not follow a residual in one pass; add them apart");
+            throw new IllegalArgumentException(
+                    name() + ": SiLU does not follow a residual in one pass; add them apart");
     }
 }

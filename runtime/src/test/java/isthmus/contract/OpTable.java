@@ -177,7 +177,8 @@ final class OpTable {
             List<Value> arguments = new ArrayList<>(
                     List.of(in.get("x"), s.get(0), s.get(1), in.get("gamma"), in.get("beta")));
             if (residual) arguments.add(in.get("residual"));
-            return g.apply(name, new Normalize(1e-5f, residual, activation), arguments.toArray(Value[]::new)).getFirst();
+            return g.apply(name, new Normalize(1e-5f, residual, activation), arguments.toArray(Value[]::new))
+                    .getFirst();
         });
     }
 

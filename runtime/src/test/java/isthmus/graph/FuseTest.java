@@ -113,7 +113,8 @@ class FuseTest {
             if (statisticsRead) graph.output("mean", z.get(1));
             Graph fused = Fuse.apply(graph);
             assertEquals(statisticsRead ? 3 : 1, fused.nodes().size());
-            assertEquals(new GroupNorm(2, 1e-5f, !statisticsRead, statisticsRead ? Activation.NONE : Activation.RELU), fused.nodes().getFirst().op());
+            assertEquals(new GroupNorm(2, 1e-5f, !statisticsRead, statisticsRead ? Activation.NONE : Activation.RELU),
+                    fused.nodes().getFirst().op());
         }
     }
 

@@ -91,7 +91,8 @@ final class OpCases {
             case "global_avg_pool" -> one(new GlobalAvgPool(), "x");
             case "upsample" -> upsample();
             case "batch_norm" -> batchNorm();
-            case "group_norm" -> one(new GroupNorm(c.attrs().get("groups").asInt(), c.attrs().get("eps").floatValue()), "x", "weight", "bias");
+            case "group_norm" -> one(new GroupNorm(c.attrs().get("groups").asInt(), c.attrs().get("eps").floatValue()),
+                    "x", "weight", "bias");
             default -> Optional.empty();
         };
     }
