@@ -34,6 +34,11 @@ public sealed interface Init {
         return new Normal((float) Math.sqrt(2.0 / ((double) w.dim(0) * w.elementsFrom(2))));
     }
 
+    /** He et al. 2015 for ReLU, fan in: normal with deviation {@code sqrt(2 / (I k k))}; w is {@code [O,I,k...]}. */
+    static Init heFanIn(Shape w) {
+        return new Normal((float) Math.sqrt(2.0 / w.elementsFrom(1)));
+    }
+
     /** Fills a parameter. */
     default void fill(MemorySegment parameter, long seed, String name) {
         long n = parameter.byteSize() / Float.BYTES;

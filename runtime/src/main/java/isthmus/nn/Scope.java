@@ -2,6 +2,7 @@ package isthmus.nn;
 
 import isthmus.graph.Graph;
 import isthmus.op.Add;
+import isthmus.op.AvgPool;
 import isthmus.op.Cast;
 import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
@@ -71,42 +72,57 @@ public final class Scope {
 
     /** Convolution with PyTorch's default initial values; x {@code [N,C,...]}. */
     public Value conv(String name, Value x, int out, Window window, boolean bias) {
-        Shape w = weightShape(x, out, window);
+        Shape w = weightShape(x, out, window, 1);
         Init init = Init.fanIn(w.elementsFrom(1));
         return conv(name, x, w, window, init, bias ? Optional.of(init) : Optional.empty());
     }
 
     /** Convolution without bias before a normalisation, initial values after He et al. 2015 (fan out). */
     public Value convHe(String name, Value x, int out, Window window) {
-        Shape w = weightShape(x, out, window);
+        Shape w = weightShape(x, out, window, 1);
         return conv(name, x, w, window, Init.heFanOut(w), Optional.empty());
     }
 
     /** {@link #convHe} with a bias, which a normalisation after it makes idle; some published networks have it. */
     public Value convHeWithBias(String name, Value x, int out, Window window) {
-        Shape w = weightShape(x, out, window);
+        Shape w = weightShape(x, out, window, 1);
         return conv(name, x, w, window, Init.heFanOut(w), Optional.of(Init.fanIn(w.elementsFrom(1))));
     }
 
     /** Convolution with a bias and given initial values. */
     public Value conv(String name, Value x, int out, Window window, Init weight, Init bias) {
-        return conv(name, x, weightShape(x, out, window), window, weight, Optional.of(bias));
+        return conv(name, x, weightShape(x, out, window, 1), window, weight, Optional.of(bias));
     }
 
-    private static Shape weightShape(Value x, int out, Window window) {
+    /** Convolution without bias, initial values after He et al. 2015 (fan in). */
+    public Value convHeIn(String name, Value x, int out, Window window) {
+        Shape w = weightShape(x, out, window, 1);
+        return conv(name, x, w, window, Init.heFanIn(w), Optional.empty());
+    }
+
+    /** Convolution of each channel by itself, without bias; initial values as {@link #convHe}. */
+    public Value depthwiseHe(String name, Value x, Window window) {
+        int channels = x.shape().dim(1);
+        Shape w = weightShape(x, channels, window, channels);
+        return conv(name, x, w, window, Init.heFanOut(w), Optional.empty());
+    }
+
+    private static Shape weightShape(Value x, int out, Window window, int groups) {
         int[] w = new int[window.axes() + 2];
         w[0] = out;
-        w[1] = x.shape().dim(1);
+        w[1] = x.shape().dim(1) / groups;
         for (int i = 0; i < window.axes(); i++)
             w[2 + i] = window.kernel().get(i);
         return Shape.of(w);
     }
 
-    private Value conv(String name, Value x, Shape w, Window window, Init weight, Optional<Init> bias) {
+    private Value conv(String name, Value x, Shape w, Window window, Init init, Optional<Init> bias) {
         Scope s = at(name);
-        List<Value> in = new ArrayList<>(List.of(x, s.parameter("weight", w, weight)));
-        bias.ifPresent(init -> in.add(s.parameter("bias", Shape.of(w.dim(0)), init)));
-        Value y = s.apply(new Conv(window, 1, bias.isPresent()), in.toArray(Value[]::new));
+        int groups = x.shape().dim(1) / w.dim(1);
+        List<Value> in = new ArrayList<>(List.of(x, s.parameter("weight", w, init)));
+        bias.ifPresent(b -> in.add(s.parameter("bias", Shape.of(w.dim(0)), b)));
+        Value y = s.apply(new Conv(window, groups, bias.isPresent()), in.toArray(Value[]::new));
+        if (groups > 1) return y; // few weights already: an adapter would be larger than what it adapts
         return s.adapter().map(l -> s.add(y, s.lowRank(l, x, w, window))).orElse(y);
     }
 
@@ -195,6 +211,12 @@ public final class Scope {
         List<Integer> size = IntStream.range(2, like.shape().rank()).mapToObj(like.shape()::dim).toList();
         return apply(new Upsample(size, mode), x);
     }
+
+    /** Average pooling. */
+    public Value avgPool(Value x, Window window) { return apply(new AvgPool(window), x); }
+
+    /** Mean over all positions, {@code [N,C,1,...]}. */
+    public Value channelMeans(Value x) { return apply(new GlobalAvgPool(), x); }
 
     /** Mean over all positions, then {@code [N,C]}. */
     public Value globalAvgPool(Value x) {

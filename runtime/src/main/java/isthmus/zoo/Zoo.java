@@ -21,6 +21,7 @@ public final class Zoo {
             entry("segresnet", SegResNet::of, "init_filters", "blocks_down", "blocks_up"),
             entry("retinanet3d", RetinaNet3d::of, "anchors", "conv1_stride", "returned_layers", "blocks", "width",
                     "pyramid"),
+            entry("densenet121", (classes, options) -> new DenseNet121(classes, options.dropout())),
             entry("resnet34", (classes, options) -> new ResNet34(classes)),
             entry("xraynet", (classes, options) -> new XrayNet(classes, options.dropout()))));
 
