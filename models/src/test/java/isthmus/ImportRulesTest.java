@@ -30,6 +30,10 @@ class ImportRulesTest {
             bindings          ->
             bindings.onednn   -> bindings
             bindings.kernels  -> bindings
+            bindings.nvrtc    -> bindings
+            bindings.cublas   -> bindings
+            bindings.cudnn    -> bindings
+            bindings.cuda     -> bindings bindings.nvrtc bindings.cublas bindings.cudnn
             tensor            -> bindings bindings.kernels
             op                -> tensor
             backend           -> op tensor
@@ -46,6 +50,7 @@ class ImportRulesTest {
             provision         -> wire
             data              -> tensor
             agent             -> data onnx nn tensor
+            weights           -> zoo nn op tensor
             task              -> data train zoo nn graph backend op tensor client
             report            ->
             cli               -> *

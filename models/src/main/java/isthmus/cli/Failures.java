@@ -2,6 +2,7 @@ package isthmus.cli;
 
 import isthmus.data.DataException;
 import isthmus.tensor.SafetensorsException;
+import isthmus.weights.CheckpointException;
 import isthmus.wire.RefusalException;
 import java.io.IOException;
 import java.net.ConnectException;
@@ -29,6 +30,7 @@ final class Failures {
                 return LOCAL.contains(r.refusal().error()) ? Exit.BAD_DATA : Exit.REFUSED;
             if (cause instanceof SSLException || cause instanceof GeneralSecurityException) return Exit.REFUSED;
             if (cause instanceof DataException || cause instanceof SafetensorsException
+                    || cause instanceof CheckpointException
                     || cause instanceof JacksonException
                     || cause instanceof NoSuchFileException)
                 return Exit.BAD_DATA;

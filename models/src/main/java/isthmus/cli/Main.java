@@ -11,8 +11,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "isthmus", mixinStandardHelpOptions = false, description = "Trains medical-imaging models across hospitals; only"
         + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class,
                 EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class,
-                SubmitCommand.class, StatusCommand.class, ExportCommand.class, InferCommand.class,
-                DiagnoseCommand.class,
+                SubmitCommand.class, StatusCommand.class, ImportCommand.class, ExportCommand.class,
+                InferCommand.class, DiagnoseCommand.class,
                 DoctorCommand.class}, footer = {"",
                         "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})
 public final class Main implements Runnable {

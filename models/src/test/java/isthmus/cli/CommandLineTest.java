@@ -37,8 +37,8 @@ class CommandLineTest {
     void allCommandsAreThereAndExplainThemselvesWithAnExample() {
         Map<String, CommandLine> all = Main.commandLine().getSubcommands();
         assertEquals(
-                Set.of("demo", "train", "evaluate", "provision", "server", "site", "submit", "status", "export",
-                        "infer", "doctor", "diagnose"),
+                Set.of("demo", "train", "evaluate", "provision", "server", "site", "submit", "status", "import",
+                        "export", "infer", "doctor", "diagnose"),
                 all.keySet());
         for (String name : all.keySet()) {
             Said said = run(name, "--help");
@@ -57,6 +57,9 @@ class CommandLineTest {
             "demo --rounds 0|2|--rounds is 0", "provision %s/kits|2|--name",
             "site --kit %s --data no.csv --val no.csv|3|no.csv",
             "server --kit %s/nothing --data %s/data|1|connection.json is missing", "infer no.onnx film.jpg|3|no.onnx",
+            "import --model resnet34 no.pth --out %s/x.safetensors|3|no.pth: there is no such file",
+            "import --model resnet43 no.pth --out %s/x.safetensors|2|--model resnet43: no network is called so",
+            "import --model resnet34 x.pth|2|--out",
             "submit --kit %s no.json|3|no.json", "submit job.json|2|--kit",
             "status --kit %s x --fetch newest|2|best and last",
             "demo --data %s|3|train.csv"})
@@ -121,6 +124,28 @@ class CommandLineTest {
         JsonNode job = JsonMapper.shared().readTree(read.text());
         assertEquals(5, job.get("rounds").asInt());
         assertEquals("auroc", job.get("key_metric").asString());
+    }
+
+    /** What a refused import finds at its --out stays as it was. */
+    @Test
+    void aCheckpointThatIsRefusedChangesNothing() throws Exception {
+        Path out = Files.writeString(folder.resolve("kept.safetensors"), "precious");
+        for (String name : new String[]{"asks_system.pth", "zip2.pth"}) {
+            Path file = folder.resolve(name);
+            try (var in = isthmus.weights.Checkpoint.class.getResourceAsStream(name)) {
+                Files.write(file, in.readAllBytes());
+            }
+            Said said = run("import", "--model", "convnet2", "--size", "8", file.toString(), "--out", out.toString());
+            assertEquals(Exit.BAD_DATA, said.code, said.err);
+            assertTrue(said.err.contains(name.startsWith("asks") ? "posix.system" : "not the weights of convnet2"),
+                    said.err);
+            assertEquals("precious", Files.readString(out));
+            Said itself = run("import", "--model", "convnet2", file.toString(), "--out", file.toString());
+            assertEquals(Exit.USAGE, itself.code, itself.err);
+        }
+        try (var files = Files.list(folder)) {
+            assertEquals(3, files.count());
+        }
     }
 
     @Test

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -41,6 +42,22 @@ public final class Safetensors {
      * @param dataOffset where the buffer's bytes begin in the file
      */
     public record Header(WeightTable table, Map<String, String> metadata, long dataOffset) {}
+
+    /**
+     * A tensor of any program's file.
+     *
+     * @param begin where it begins, in bytes behind the file's {@link Contents#dataOffset}
+     * @param end the byte behind it
+     */
+    public record Stored(String name, DType type, Shape shape, long begin, long end) {}
+
+    /**
+     * What any program's file says of itself.
+     *
+     * @param tensors in the order in which they lie
+     * @param dataOffset where their bytes begin in the file
+     */
+    public record Contents(List<Stored> tensors, Map<String, String> metadata, long dataOffset) {}
 
     private Safetensors() {}
 
@@ -129,6 +146,19 @@ public final class Safetensors {
     }
 
     private static Header inspect(Path file, FileChannel in) throws IOException {
+        byte[] body = body(file, in);
+        return SafetensorsHeader.parse(file.toString(), body, in.size() - 8 - body.length);
+    }
+
+    /** As {@link #inspect(Path)}, for files of other programs: tensors of any element type that {@link DType} knows. */
+    public static Contents contents(Path file) throws IOException {
+        try (FileChannel in = FileChannel.open(file, StandardOpenOption.READ)) {
+            byte[] body = body(file, in);
+            return SafetensorsHeader.contents(file.toString(), body, in.size() - 8 - body.length);
+        }
+    }
+
+    private static byte[] body(Path file, FileChannel in) throws IOException {
         long size = in.size();
         ByteBuffer length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
         readFully(file, in, length, 0);
@@ -139,7 +169,7 @@ public final class Safetensors {
         }
         ByteBuffer body = ByteBuffer.allocate((int) headerBytes);
         readFully(file, in, body, 8);
-        return SafetensorsHeader.parse(file.toString(), body.array(), size - 8 - headerBytes);
+        return body.array();
     }
 
     /** Checks a header that came by itself, as from the wire: {@code bytes} holds length and JSON, no data. */

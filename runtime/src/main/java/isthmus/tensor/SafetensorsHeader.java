@@ -3,9 +3,13 @@ package isthmus.tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -26,23 +30,37 @@ final class SafetensorsHeader {
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
             .build();
 
-    private record Tensor(String name, Shape shape, long begin, long end) {}
-
     private final String source;
     private final JsonParser json;
+    private final Set<DType> types;
     private final Map<String, String> metadata = new LinkedHashMap<>();
-    private final List<Tensor> tensors = new ArrayList<>();
+    private final List<Safetensors.Stored> tensors = new ArrayList<>();
 
-    private SafetensorsHeader(String source, JsonParser json) {
+    private SafetensorsHeader(String source, JsonParser json, Set<DType> types) {
         this.source = source;
         this.json = json;
+        this.types = types;
     }
 
+    /** The header of a file of ours: weights in float32. */
     static Safetensors.Header parse(String source, byte[] body, long dataBytes) {
+        return parse(source, body, dataBytes, EnumSet.of(DType.F32), h -> new Safetensors.Header(h.table(),
+                Map.copyOf(h.metadata), 8L + body.length));
+    }
+
+    /** The header of any program's file. */
+    static Safetensors.Contents contents(String source, byte[] body, long dataBytes) {
+        return parse(source, body, dataBytes, EnumSet.allOf(DType.class), h -> new Safetensors.Contents(
+                List.copyOf(h.tensors), Map.copyOf(h.metadata), 8L + body.length));
+    }
+
+    private static <T> T parse(String source, byte[] body, long dataBytes, Set<DType> types,
+            Function<SafetensorsHeader, T> result) {
         try (JsonParser json = JSON.createParser(ObjectReadContext.empty(), body)) {
-            SafetensorsHeader header = new SafetensorsHeader(source, json);
+            SafetensorsHeader header = new SafetensorsHeader(source, json, types);
             header.read();
-            return new Safetensors.Header(header.table(dataBytes), Map.copyOf(header.metadata), 8L + body.length);
+            header.lieWithoutHoles(dataBytes);
+            return result.apply(header);
         } catch (JacksonException e) {
             throw new SafetensorsException(
                     source + ": the header is no JSON of the safetensors form: " + e.getOriginalMessage(), e);
@@ -72,8 +90,8 @@ final class SafetensorsHeader {
         }
     }
 
-    private Tensor tensor(String name) {
-        boolean typed = false;
+    private Safetensors.Stored tensor(String name) {
+        DType type = null;
         Shape shape = null;
         long[] offsets = null;
         expect(JsonToken.START_OBJECT);
@@ -81,24 +99,28 @@ final class SafetensorsHeader {
             switch (json.currentName()) {
                 case "dtype" -> {
                     expect(JsonToken.VALUE_STRING);
-                    typed = json.getString().equals("F32");
-                    if (!typed) throw wrong(name + " is " + json.getString() + "; only F32 is read");
+                    type = type(name, json.getString());
                 }
                 case "shape" -> shape = shape(name);
                 case "data_offsets" -> offsets = longs(name, 2);
                 default -> throw wrong(name + " has an unknown key '" + json.currentName() + "'");
             }
         }
-        if (!typed || shape == null || offsets == null || offsets.length != 2)
+        if (type == null || shape == null || offsets == null || offsets.length != 2)
             throw wrong(name + " needs a dtype, a shape and two data_offsets");
-        return new Tensor(name, shape, offsets[0], offsets[1]);
+        return new Safetensors.Stored(name, type, shape, offsets[0], offsets[1]);
+    }
+
+    private DType type(String name, String text) {
+        return types.stream().filter(t -> t.name().equals(text)).findAny().orElseThrow(() -> wrong(name + " is " + text
+                + "; only " + types.stream().map(DType::name).collect(Collectors.joining(", ")) + " is read"));
     }
 
     private Shape shape(String name) {
         long[] dims = longs(name, MAX_RANK);
         try {
             Shape shape = Shape.of(Arrays.stream(dims).mapToInt(Math::toIntExact).toArray());
-            Math.multiplyExact(shape.elements(), Float.BYTES); // so that nothing overflows later
+            Math.multiplyExact(shape.elements(), Long.BYTES); // so that nothing overflows later
             return shape;
         } catch (ArithmeticException e) {
             throw wrong(name + ": the shape " + Arrays.toString(dims) + " is too large");
@@ -119,24 +141,27 @@ final class SafetensorsHeader {
         return Arrays.copyOf(values, n);
     }
 
-    /** The table, if the tensors fill the data from first to last byte without hole or overlap. */
-    private WeightTable table(long dataBytes) {
+    /** Refuses tensors that do not fill the data from first to last byte without hole or overlap. */
+    private void lieWithoutHoles(long dataBytes) {
         if (tensors.isEmpty()) throw wrong("no tensors");
-        tensors.sort(Comparator.comparingLong(Tensor::begin));
-        Region[] regions = regions();
-        WeightTable.Builder table = WeightTable.builder();
+        tensors.sort(Comparator.comparingLong(Safetensors.Stored::begin).thenComparingLong(Safetensors.Stored::end));
         long at = 0;
-        for (int i = 0; i < tensors.size(); i++) {
-            Tensor t = tensors.get(i);
-            long bytes = t.shape.elements() * Float.BYTES;
-            if (t.begin != at || t.end - at != bytes) {
-                throw wrong(t.name + " " + t.shape + " lies at " + t.begin + " to " + t.end + ", expected " + bytes
-                        + " bytes at " + at);
+        for (Safetensors.Stored t : tensors) {
+            long bytes = t.shape().elements() * t.type().bytes();
+            if (t.begin() != at || t.end() - at != bytes) {
+                throw wrong(t.name() + " " + t.shape() + " lies at " + t.begin() + " to " + t.end() + ", expected "
+                        + bytes + " bytes at " + at);
             }
-            at = t.end;
-            table.add(t.name, t.shape, regions[i]);
+            at = t.end();
         }
         if (at != dataBytes) throw wrong("the header describes " + at + " bytes of data, there are " + dataBytes);
+    }
+
+    private WeightTable table() {
+        Region[] regions = regions();
+        WeightTable.Builder table = WeightTable.builder();
+        for (int i = 0; i < regions.length; i++)
+            table.add(tensors.get(i).name(), tensors.get(i).shape(), regions[i]);
         return table.build();
     }
 
