@@ -72,7 +72,8 @@ final class ImportCommand extends Command {
         List<String> labels = choice.labels(imported.classes());
         Safetensors.write(out, imported.weights(), ModelFacts.metadata(imported.model(), choice.options(), labels,
                 file.getFileName().toString(), checkpoint));
-        return new Report(model, file.toString(), checkpoint.format(), imported.model().image().toString(), imported.classes(),
+        return new Report(model, file.toString(), checkpoint.format(), imported.model().image().toString(),
+                imported.classes(),
                 labels,
                 imported.model().table().elements(), imported.report(), out.toString());
     }
