@@ -15,8 +15,6 @@ struct Multiply {
     float factor;
     INLINE_MEMBER float operator()(float x, i64) const { return factor * x; }
 };
-/* The fast division: the exact one is a call, which costs registers. */
-INLINE float sigmoid_of(float x) { return __fdividef(1, 1 + expf(-x)); }
 struct Sigmoid {
     INLINE_MEMBER float operator()(float x, i64) const { return sigmoid_of(x); }
 };
@@ -28,8 +26,7 @@ struct Silu {
 };
 struct SiluBackward {
     INLINE_MEMBER float operator()(float x, float dy) const {
-        float s = sigmoid_of(x);
-        return dy * s * (1 + x * (1 - s));
+        return dy * silu_slope(x);
     }
 };
 

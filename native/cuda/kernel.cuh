@@ -113,6 +113,15 @@ template <class T, class F> INLINE void map(const T *a, const T *b, T *y, i64 n,
     }
 }
 
+/* The fast division: the exact one is a call, which costs registers. */
+INLINE float sigmoid_of(float x) { return __fdividef(1, 1 + expf(-x)); }
+
+/* z s(z)'s derivative. */
+INLINE float silu_slope(float z) {
+    float s = sigmoid_of(z);
+    return s * (1 + z * (1 - s));
+}
+
 /* Sum over the block of one value a thread, the same bits every time; every thread gets it. */
 template <class T> INLINE T block_sum(T v) {
     __shared__ T parts[THREADS];

@@ -56,8 +56,6 @@ KERNEL bce_with_logits(const float *logits, const float *labels, const float *we
 }
 HOST_KERNEL_SYNC(bce_with_logits)
 
-INLINE double sigmoid_of(double x) { return 1 / (1 + exp(-x)); }
-
 /* Focal loss (Lin et al. 2017), mean over known labels (>= 0): alpha w (1 - p)^gamma (-log p). */
 KERNEL focal(const float *logits, const float *labels, const float *weights, double gamma, double alpha, float *loss,
              float *gradient, i64 n, i64 c) {
@@ -67,7 +65,7 @@ KERNEL focal(const float *logits, const float *labels, const float *weights, dou
     for (i64 i = threadIdx.x; i < n * c; i += THREADS) {
         bool positive = labels[i] > 0;
         double sign = positive ? 1 : -1, x = sign * logits[i];
-        double p = sigmoid_of(x), miss = sigmoid_of(-x), surprise = softplus(-x);
+        double p = 1 / (1 + exp(-x)), miss = 1 / (1 + exp(x)), surprise = softplus(-x);
         double factor = alpha * (positive && weights ? weights[i % c] : 1) * powf((float)miss, (float)gamma);
         bool counts = labels[i] >= 0;
         if (counts) mine += factor * surprise;

@@ -4,6 +4,17 @@
  * to partial[sample][split][2][c] and are added in a fixed order, so the same input gives the same bits. */
 #include "kernel.cuh"
 
+/* Activations, as in isthmus.h. */
+enum { NONE = 0, RELU = 1, SILU = 2 };
+
+INLINE float activate(int activation, float z) {
+    return activation == RELU ? (z < 0 ? 0 : z) : activation == SILU ? z * sigmoid_of(z) : z;
+}
+
+INLINE float slope(int activation, float z) {
+    return activation == RELU ? (z > 0 ? 1 : 0) : activation == SILU ? silu_slope(z) : 1;
+}
+
 /* Where a thread stands. */
 struct Place {
     i64 channel, row, step, sample;
@@ -84,10 +95,10 @@ INLINE void statistics(const float *partial, const T *x, i64 ldx, i64 splits, i6
     }
 }
 
-/* z = (x - mean) / sqrt(variance + epsilon) gamma + beta (+ residual); y = relu ? max(z, 0) : z. */
+/* z = (x - mean) / sqrt(variance + epsilon) gamma + beta (+ residual); y = activation(z). */
 template <class T, int V>
 INLINE void apply(const T *x, i64 ldx, const float *mean, const float *variance, i64 groups, const float *gamma,
-                  const float *beta, float epsilon, const T *residual, int relu, T *y, i64 ldy, i64 rows, i64 c) {
+                  const float *beta, float epsilon, const T *residual, int activation, T *y, i64 ldy, i64 rows, i64 c) {
     Place p = place<V>();
     if (p.channel >= c) return;
     float scale[V], shift[V];
@@ -106,37 +117,42 @@ INLINE void apply(const T *x, i64 ldx, const float *mean, const float *variance,
         for (int j = 0; j < V; j++) {
             float v = to_float(row.v[j]) * scale[j] + shift[j];
             if (residual) v += to_float(add.v[j]);
-            z.v[j] = from_float<T>(relu && v < 0 ? 0 : v);
+            z.v[j] = from_float<T>(activate(activation, v));
         }
         put_pack(y, out + r * ldy, z);
     }
 }
 
-/* Sums of dz and dz h, h = (x - mean) / sqrt(variance + epsilon), dz = relu ? (y > 0 ? dy : 0) : dy. */
+/* Sums of dz and dz h, h = (x - mean) / sqrt(variance + epsilon), dz = dy activation'(z). y: the forward result, whose sign
+ * tells ReLU's slope; null: z is made again from x. */
 template <class T, int V>
 INLINE void backward_sums(const T *x, i64 ldx, const T *y, const T *dy, i64 ldy, const float *mean,
-                          const float *variance, i64 groups, float epsilon, int relu, i64 rows, i64 c, float *partial) {
+                          const float *variance, i64 groups, const float *gamma, const float *beta, float epsilon,
+                          int activation, i64 rows, i64 c, float *partial) {
     Place p = place<V>();
-    float a[V], b[V], m[V], inverse[V];
+    float a[V], b[V], m[V], inverse[V], g[V], shift[V];
 #pragma unroll
     for (int j = 0; j < V; j++) a[j] = b[j] = 0;
     if (p.channel < c) {
 #pragma unroll
         for (int j = 0; j < V; j++) {
-            i64 g = p.sample * groups + (p.channel + j) / (c / groups);
-            m[j] = mean[g];
-            inverse[j] = 1 / sqrtf(variance[g] + epsilon);
+            i64 at = p.sample * groups + (p.channel + j) / (c / groups);
+            m[j] = mean[at];
+            inverse[j] = 1 / sqrtf(variance[at] + epsilon);
+            g[j] = gamma[p.channel + j];
+            shift[j] = beta[p.channel + j];
         }
         const T *from = x + p.sample * rows * ldx + p.channel;
         i64 out = p.sample * rows * ldy + p.channel;
         for (i64 r = p.row; r < rows; r += p.step) {
             Pack<T, V> row = pack_at<T, V>(from, r * ldx), d = pack_at<T, V>(dy, out + r * ldy), o;
-            if (relu) o = pack_at<T, V>(y, out + r * ldy);
+            if (y) o = pack_at<T, V>(y, out + r * ldy);
 #pragma unroll
             for (int j = 0; j < V; j++) {
-                float dz = relu && !(to_float(o.v[j]) > 0) ? 0 : to_float(d.v[j]);
+                float h = (to_float(row.v[j]) - m[j]) * inverse[j];
+                float dz = to_float(d.v[j]) * slope(activation, y ? to_float(o.v[j]) : h * g[j] + shift[j]);
                 a[j] += dz;
-                b[j] += dz * (to_float(row.v[j]) - m[j]) * inverse[j];
+                b[j] += dz * h;
             }
         }
     }
@@ -175,17 +191,18 @@ HOST_KERNEL(norm_backward_finish)
 /* dx = (gamma dz - first - h second) / sqrt(variance + epsilon); dresidual = dz. Either may be null. */
 template <class T, int V>
 INLINE void backward_apply(const T *x, i64 ldx, const T *y, const T *dy, i64 ldy, const float *mean,
-                           const float *variance, i64 groups, const float *gamma, float epsilon, int relu,
-                           const float *coefficient, T *dx, T *dresidual, i64 rows, i64 c) {
+                           const float *variance, i64 groups, const float *gamma, const float *beta, float epsilon,
+                           int activation, const float *coefficient, T *dx, T *dresidual, i64 rows, i64 c) {
     Place p = place<V>();
     if (p.channel >= c) return;
-    float m[V], inverse[V], g[V], first[V], second[V];
+    float m[V], inverse[V], g[V], shift[V], first[V], second[V];
 #pragma unroll
     for (int j = 0; j < V; j++) {
         i64 at = p.sample * groups + (p.channel + j) / (c / groups);
         m[j] = mean[at];
         inverse[j] = 1 / sqrtf(variance[at] + epsilon);
         g[j] = gamma[p.channel + j];
+        shift[j] = beta[p.channel + j];
         first[j] = coefficient[at];
         second[j] = coefficient[gridDim.z * groups + at];
     }
@@ -193,11 +210,11 @@ INLINE void backward_apply(const T *x, i64 ldx, const T *y, const T *dy, i64 ldy
     i64 to = p.sample * rows * ldx + p.channel, out = p.sample * rows * ldy + p.channel;
     for (i64 r = p.row; r < rows; r += p.step) {
         Pack<T, V> row = pack_at<T, V>(from, r * ldx), d = pack_at<T, V>(dy, out + r * ldy), o, rx, rz;
-        if (relu) o = pack_at<T, V>(y, out + r * ldy);
+        if (y) o = pack_at<T, V>(y, out + r * ldy);
 #pragma unroll
         for (int j = 0; j < V; j++) {
-            float dz = relu && !(to_float(o.v[j]) > 0) ? 0 : to_float(d.v[j]);
             float h = (to_float(row.v[j]) - m[j]) * inverse[j];
+            float dz = to_float(d.v[j]) * slope(activation, y ? to_float(o.v[j]) : h * g[j] + shift[j]);
             rz.v[j] = from_float<T>(dz);
             rx.v[j] = from_float<T>((g[j] * dz - first[j] - h * second[j]) * inverse[j]);
         }
@@ -219,22 +236,25 @@ INLINE void backward_apply(const T *x, i64 ldx, const T *y, const T *dy, i64 ldy
     } \
     HOST_KERNEL_SYNC(norm_sums_##S##_##W) \
     KERNEL norm_apply_##S##_##W(const T *x, i64 ldx, const float *mean, const float *variance, i64 groups, \
-                                const float *gamma, const float *beta, float epsilon, const T *residual, int relu, \
+                                const float *gamma, const float *beta, float epsilon, const T *residual, \
+                                int activation, \
                                 T *y, i64 ldy, i64 rows, i64 c) { \
-        apply<T, V>(x, ldx, mean, variance, groups, gamma, beta, epsilon, residual, relu, y, ldy, rows, c); \
+        apply<T, V>(x, ldx, mean, variance, groups, gamma, beta, epsilon, residual, activation, y, ldy, rows, c); \
     } \
     HOST_KERNEL(norm_apply_##S##_##W) \
     KERNEL norm_backward_sums_##S##_##W(const T *x, i64 ldx, const T *y, const T *dy, i64 ldy, const float *mean, \
-                                        const float *variance, i64 groups, float epsilon, int relu, i64 rows, i64 c, \
-                                        float *partial) { \
-        backward_sums<T, V>(x, ldx, y, dy, ldy, mean, variance, groups, epsilon, relu, rows, c, partial); \
+                                        const float *variance, i64 groups, const float *gamma, const float *beta, \
+                                        float epsilon, int activation, i64 rows, i64 c, float *partial) { \
+        backward_sums<T, V>(x, ldx, y, dy, ldy, mean, variance, groups, gamma, beta, epsilon, activation, rows, c, \
+                            partial); \
     } \
     HOST_KERNEL_SYNC(norm_backward_sums_##S##_##W) \
     KERNEL norm_backward_apply_##S##_##W(const T *x, i64 ldx, const T *y, const T *dy, i64 ldy, const float *mean, \
-                                         const float *variance, i64 groups, const float *gamma, float epsilon, \
-                                         int relu, const float *coefficient, T *dx, T *dresidual, i64 rows, i64 c) { \
-        backward_apply<T, V>(x, ldx, y, dy, ldy, mean, variance, groups, gamma, epsilon, relu, coefficient, dx, \
-                             dresidual, rows, c); \
+                                         const float *variance, i64 groups, const float *gamma, const float *beta, \
+                                         float epsilon, int activation, const float *coefficient, T *dx, \
+                                         T *dresidual, i64 rows, i64 c) { \
+        backward_apply<T, V>(x, ldx, y, dy, ldy, mean, variance, groups, gamma, beta, epsilon, activation, \
+                             coefficient, dx, dresidual, rows, c); \
     } \
     HOST_KERNEL(norm_backward_apply_##S##_##W)
 EVERY_TYPE(NORM)

@@ -58,10 +58,11 @@ KERNEL axpy(float a, const float *x, float *y, i64 n) {
 }
 HOST_KERNEL(axpy)
 
-KERNEL scale(const float *x, float a, float *y, i64 n) {
-    EACH(i, n) y[i] = a * x[i];
+/* y += share (x - y): an average of weights. */
+KERNEL average(float *y, const float *x, float share, i64 n) {
+    EACH(i, n) y[i] += share * (x[i] - y[i]);
 }
-HOST_KERNEL(scale)
+HOST_KERNEL(average)
 
 /* part[block] = sum of squares of the block's share; as many parts as blocks. */
 KERNEL squares(const float *x, i64 n, double *part) {
@@ -72,19 +73,12 @@ KERNEL squares(const float *x, i64 n, double *part) {
 }
 HOST_KERNEL_SYNC(squares)
 
-/* One block: *sum = sum of the parts, in order. */
-KERNEL add_parts(const double *part, i64 n, double *sum) {
-    if (threadIdx.x != 0) return;
+/* *sum = sum of the parts, in order; *bad: whether it is infinite or no number, as it is if a float32 that was squared is. */
+KERNEL add_parts(const double *part, i64 n, double *sum, i64 *bad) {
+    if (first_thread() != 0) return;
     double all = 0;
     for (i64 i = 0; i < n; i++) all += part[i];
     *sum = all;
+    *bad = !(all - all == 0);
 }
 HOST_KERNEL(add_parts)
-
-/* *factor = min(1, max_norm / (sqrt(*sum) + 1e-6)), as torch.nn.utils.clip_grad_norm_. */
-KERNEL clip_factor(const double *sum, double max_norm, double *factor) {
-    if (first_thread() != 0) return;
-    double f = max_norm / (sqrt(*sum) + 1e-6);
-    *factor = f > 1 ? 1 : f;
-}
-HOST_KERNEL(clip_factor)

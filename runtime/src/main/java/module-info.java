@@ -16,5 +16,6 @@ module isthmus.runtime {
 
     uses isthmus.backend.BackendProvider;
 
-    provides isthmus.backend.BackendProvider with isthmus.backend.onednn.CpuProvider;
+    provides isthmus.backend.BackendProvider with isthmus.backend.onednn.CpuProvider,
+            isthmus.backend.cuda.CudaProvider, isthmus.backend.cuda.EmulatedCudaProvider;
 }

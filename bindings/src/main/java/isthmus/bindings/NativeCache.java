@@ -47,7 +47,7 @@ final class NativeCache {
         return new NativeCache(userRoot(), NativeCache.class.getClassLoader());
     }
 
-    private static Path userRoot() {
+    static Path userRoot() {
         return first(System.getProperty("isthmus.cache")).or(() -> first(System.getenv("ISTHMUS_CACHE")))
                 .or(() -> first(System.getenv("XDG_CACHE_HOME")).map(p -> p.resolve("isthmus")))
                 .orElseGet(() -> Path.of(System.getProperty("user.home"), ".cache", "isthmus")).toAbsolutePath();
@@ -131,13 +131,17 @@ final class NativeCache {
 
     /** Makes the folder, and refuses one that others could have put files into. */
     private void createPrivate(Path folder) throws IOException {
+        createPrivate(root, root.resolve("native"));
+        createPrivate(root, folder);
+    }
+
+    /** Makes one folder below the cache's, with the same refusal. */
+    static void createPrivate(Path root, Path folder) throws IOException {
         Files.createDirectories(root);
-        for (Path p : List.of(root.resolve("native"), folder)) {
-            try {
-                Files.createDirectory(p, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
-            } catch (FileAlreadyExistsException e) {
-                refuseIfShared(p, e);
-            }
+        try {
+            Files.createDirectory(folder, PosixFilePermissions.asFileAttribute(OWNER_ONLY));
+        } catch (FileAlreadyExistsException e) {
+            refuseIfShared(folder, e);
         }
     }
 

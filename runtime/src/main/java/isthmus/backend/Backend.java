@@ -23,14 +23,65 @@ public interface Backend extends AutoCloseable {
      */
     Optional<Kernel> prepare(Node node, Function<Value, DType> types);
 
-    /** Zeroed device memory, owned by the arena. */
+    /**
+     * Zeroed memory that kernels and the host share, owned by the arena. On a device with memory of its own it is a pair of
+     * twins: the segment is the host's, and {@link #toDevice} and {@link #toHost} keep the two alike.
+     */
     MemorySegment allocate(long bytes, Arena arena);
+
+    /** Memory that kernels alone use, owned by the arena; not to be read or written by the host unless it is the host's. */
+    default MemorySegment workspace(long bytes, Arena arena) { return allocate(bytes, arena); }
+
+    /** Whether the device has memory of its own. */
+    default boolean hasOwnMemory() { return false; }
+
+    /** Where kernels find what lies in (a part of) shared memory. */
+    default MemorySegment onDevice(MemorySegment shared) { return shared; }
+
+    /**
+     * Before kernels work on shared memory: brings the device's twin up to date if the host may have written since
+     * {@link #toHost}, and expects kernels to write from now on.
+     */
+    default void toDevice(MemorySegment shared) {}
+
+    /**
+     * Before the host works on shared memory: waits, brings the host's twin up to date if kernels may have written since
+     * {@link #toDevice}, and expects the host to write from now on.
+     */
+    default void toHost(MemorySegment shared) {}
+
+    /** Copies (a part of) shared memory to the device, for what the host writes before every step. */
+    default void upload(MemorySegment shared) {}
+
+    /** Waits and copies (a part of) shared memory to the host, for what the host reads after a step. */
+    default void download(MemorySegment shared) {}
+
+    /**
+     * The same calls to be made again and again: a device may note them once and replay them. They may not allocate, wait or
+     * read, and their arguments never change.
+     */
+    default Repeated repeatable(Runnable calls) { return calls::run; }
+
+    /** Waits until all that was asked for is done. */
+    default void synchronize() {}
+
+    /** The arithmetic of weights and their gradients, on shared memory. */
+    default WeightMath math() { return WeightMath.HOST; }
+
+    /** What {@code amp} means on this device. */
+    default Precision amp() { return Precision.BF16; }
 
     /** Bytes that {@link #allocate} can still give without taking them from others. */
     long freeBytes();
 
     /** Why half precision is no faster than float32 on this device; empty if it is. */
     Optional<String> halfProblem();
+
+    /** Calls that are made again and again. */
+    interface Repeated extends Runnable, AutoCloseable {
+        @Override
+        default void close() {}
+    }
 
     /** To be called by a thread before it runs kernels. */
     void enter();

@@ -12,4 +12,10 @@ public interface BackendProvider {
 
     /** Opens the device for one computing thread that uses up to {@code threads} cores. */
     Backend open(int threads);
+
+    /** Opens one of several devices of this kind, counted from 0. */
+    default Backend open(int threads, int index) {
+        if (index != 0) throw new IllegalArgumentException("there is one device " + name() + ", not number " + index);
+        return open(threads);
+    }
 }

@@ -14,18 +14,29 @@ public final class Backends {
                 .map(ServiceLoader.Provider::get).toList();
     }
 
-    /** Opens a device by name; the error says which devices there are, or why this one cannot be used. */
-    public static Backend open(String name, int threads) {
+    /**
+     * Opens a device by name, as in {@code cpu}, {@code cuda} or {@code cuda:1}; the error says which devices there are, or why
+     * this one cannot be used.
+     */
+    public static Backend open(String device, int threads) {
         List<BackendProvider> known = all();
+        int colon = device.indexOf(':');
+        String name = colon < 0 ? device : device.substring(0, colon);
+        int index = colon < 0 ? 0 : number(device, device.substring(colon + 1));
         for (BackendProvider p : known) {
             if (!p.name().equals(name)) continue;
             Optional<String> problem = p.problem();
             if (problem.isPresent())
                 throw new IllegalStateException("device " + name + " cannot be used: " + problem.get());
-            return p.open(threads);
+            return p.open(threads, index);
         }
         throw new IllegalArgumentException(
                 "no device is called '" + name + "'; there are " + known.stream().map(BackendProvider::name).toList());
+    }
+
+    private static int number(String device, String text) {
+        if (text.matches("\\d{1,3}")) return Integer.parseInt(text);
+        throw new IllegalArgumentException("device '" + device + "': after the colon stands a number, as in cuda:1");
     }
 
     /** The CPU with up to {@code threads} cores. */

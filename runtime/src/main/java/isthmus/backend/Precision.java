@@ -30,8 +30,8 @@ public enum Precision {
      * else float32.
      */
     public static Precision parse(String text, Backend backend) {
-        Precision asked = parse(text);
-        return isAmp(text) && backend.halfProblem().isPresent() ? FP32 : asked;
+        if (!isAmp(text)) return parse(text);
+        return backend.halfProblem().isPresent() ? FP32 : backend.amp();
     }
 
     /** Whether the text leaves the choice to the device. */

@@ -11,9 +11,11 @@ import isthmus.tensor.DType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** A graph of which all is decided but where in memory it lies: element types, kernels, the arena's plan. Owns the kernels. */
 final class Prepared implements AutoCloseable {
@@ -21,6 +23,8 @@ final class Prepared implements AutoCloseable {
     private final Precision precision;
     /** Parameters by the id of their gradient. */
     private final Map<Integer, String> gradients = new HashMap<>();
+    /** Inputs and outputs, where kernels have memory of their own and share these alone with the host. */
+    private final Set<Integer> exchanged = new HashSet<>();
     private final List<Node> nodes = new ArrayList<>();
     private final List<Kernel> kernels = new ArrayList<>();
     /** Where in the graph each call stands: views are no calls. */
@@ -36,6 +40,10 @@ final class Prepared implements AutoCloseable {
                         + "; gradients of weights are float32");
             gradients.put(v.id(), name);
         });
+        if (backend.hasOwnMemory()) {
+            graph.inputs().values().forEach(v -> exchanged.add(v.id()));
+            graph.outputs().values().forEach(v -> exchanged.add(v.id()));
+        }
         try {
             this.plan = Plan.of(graph, this::type, this::isPinned, prepare(backend));
         } catch (RuntimeException e) {
@@ -76,9 +84,14 @@ final class Prepared implements AutoCloseable {
         };
     }
 
-    /** Whether a value lives outside the arena: weights and their gradients. */
+    /** Whether a value lives outside the arena: weights and their gradients, and what is exchanged with the host. */
     boolean isPinned(Value v) {
-        return v.role() == Value.Role.PARAMETER || gradients.containsKey(v.id());
+        return v.role() == Value.Role.PARAMETER || gradients.containsKey(v.id()) || isExchanged(v);
+    }
+
+    /** Whether a value lies in memory of its own that the device shares with the host. */
+    boolean isExchanged(Value v) {
+        return exchanged.contains(v.id());
     }
 
     /** The parameter whose gradient a value is, or nothing. */

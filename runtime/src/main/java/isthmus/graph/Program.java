@@ -11,6 +11,7 @@ import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -22,17 +23,23 @@ import java.util.Optional;
  */
 public final class Program implements AutoCloseable {
     private final Graph graph;
+    private final Backend backend;
     private final Arena arena;
     private final Prepared prepared;
     private final WeightBuffer weights;
     private final WeightBuffer gradients;
     private final MemorySegment memory;
     private final StepScalars scalars;
+    /** Inputs and outputs by id, where the device has memory of its own. */
+    private final Map<Integer, MemorySegment> exchanged = new HashMap<>();
+    private final MemorySegment[] uploads;
     private final Kernel[] kernels;
     private final Node[] nodes;
+    private final Backend.Repeated calls;
 
     private Program(Graph graph, Prepared prepared, Backend backend, WeightBuffer weights, WeightBuffer gradients) {
         this.graph = graph;
+        this.backend = backend;
         this.prepared = prepared;
         this.weights = weights;
         this.gradients = gradients;
@@ -40,11 +47,13 @@ public final class Program implements AutoCloseable {
         this.nodes = prepared.nodes();
         this.kernels = prepared.kernels();
         try {
-            this.memory = backend.allocate(Math.max(Plan.ALIGNMENT, plan().bytes()), arena);
+            this.memory = backend.workspace(Math.max(Plan.ALIGNMENT, plan().bytes()), arena);
             this.scalars = new StepScalars(backend.allocate(StepScalars.BYTES, arena));
             scalars.lossScale(1);
+            this.uploads = exchange();
             for (int i = 0; i < kernels.length; i++)
                 kernels[i].bind(new Bound(prepared.position(i)));
+            this.calls = backend.repeatable(this::runAll);
         } catch (RuntimeException | Error e) {
             arena.close();
             throw e;
@@ -97,10 +106,23 @@ public final class Program implements AutoCloseable {
         }
     }
 
+    /** Makes memory for what is shared with the host; returns what the host writes before every step. */
+    private MemorySegment[] exchange() {
+        List<MemorySegment> written = new ArrayList<>();
+        for (Value v : graph.values())
+            if (prepared.isExchanged(v)) exchanged.put(v.id(), backend.allocate(prepared.bytes(v), arena));
+        if (!backend.hasOwnMemory()) return new MemorySegment[0];
+        graph.inputs().values().forEach(v -> written.add(exchanged.get(v.id())));
+        written.add(scalars.segment());
+        return written.toArray(MemorySegment[]::new);
+    }
+
+    /** Where kernels find a value. */
     private MemorySegment address(Value v) {
-        if (v.role() == Value.Role.PARAMETER) return weights.slice(v.name());
+        if (v.role() == Value.Role.PARAMETER) return backend.onDevice(weights.slice(v.name()));
         Optional<String> parameter = prepared.gradientOf(v);
-        if (parameter.isPresent()) return gradients.slice(parameter.get());
+        if (parameter.isPresent()) return backend.onDevice(gradients.slice(parameter.get()));
+        if (prepared.isExchanged(v)) return backend.onDevice(exchanged.get(v.id()));
         Value root = graph.values().get(plan().rootOf(v));
         if (!root.equals(v) && prepared.isPinned(root)) return address(root);
         return memory.asSlice(plan().block(v).offset(), prepared.bytes(v));
@@ -121,20 +143,36 @@ public final class Program implements AutoCloseable {
         }
 
         @Override
-        public StepScalars scalars() { return scalars; }
+        public StepScalars scalars() { return new StepScalars(backend.onDevice(scalars.segment())); }
     }
 
     /** Runs all calls in order. Call {@link Backend#enter} on this thread first. */
     public void run() {
+        toDevice();
+        calls.run();
+    }
+
+    private void runAll() {
         for (int i = 0; i < kernels.length; i++)
             run(i);
     }
 
+    private void toDevice() {
+        if (uploads.length == 0) return;
+        backend.toDevice(weights.segment());
+        if (gradients != null) backend.toDevice(gradients.segment());
+        for (MemorySegment written : uploads)
+            backend.upload(written);
+    }
+
     /** Runs all calls in order and notes how long each took: {@code nanos[i]} nanoseconds for call i. */
     public void run(long[] nanos) {
+        toDevice();
+        backend.synchronize();
         long begin = System.nanoTime();
         for (int i = 0; i < kernels.length; i++) {
             run(i);
+            backend.synchronize();
             long end = System.nanoTime();
             nanos[i] = end - begin;
             begin = end;
@@ -151,20 +189,30 @@ public final class Program implements AutoCloseable {
 
     /** Memory of an input, to be filled before a step: channels-last, in the input's element type. */
     public MemorySegment input(String name) {
-        return named("input", graph.inputs(), name);
+        Value v = named("input", graph.inputs(), name);
+        if (!prepared.isExchanged(v)) return address(v);
+        // The last step's copy may not have been made yet.
+        backend.synchronize();
+        return exchanged.get(v.id());
     }
 
     /** Memory of an output, valid after a step until the next. */
     public MemorySegment output(String name) {
-        return named("output", graph.outputs(), name);
+        Value v = named("output", graph.outputs(), name);
+        if (!prepared.isExchanged(v)) return address(v);
+        backend.download(exchanged.get(v.id()));
+        return exchanged.get(v.id());
     }
 
-    private MemorySegment named(String what, Map<String, Value> values, String name) {
+    /** Brings memory that {@link #output} gave up to date after another step. */
+    public void fetch(MemorySegment output) { backend.download(output); }
+
+    private static Value named(String what, Map<String, Value> values, String name) {
         Value v = values.get(name);
         if (v == null)
             throw new IllegalArgumentException(
                     "the program has no " + what + " " + name + "; it has " + values.keySet());
-        return address(v);
+        return v;
     }
 
     /** Seed and step for counter-based randomness. */
@@ -191,6 +239,7 @@ public final class Program implements AutoCloseable {
 
     @Override
     public void close() {
+        calls.close();
         prepared.close();
         arena.close();
     }

@@ -1,7 +1,7 @@
 package isthmus.train;
 
 import isthmus.backend.Backend;
-import isthmus.bindings.kernels.Kernels;
+import isthmus.backend.WeightMath;
 import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 
 /** Adds up the gradients of several batches. */
 final class GradientSum {
+    private final WeightMath math;
     private final WeightBuffer sum;
     private final MemorySegment one;
     private final MemorySegment all;
@@ -16,6 +17,7 @@ final class GradientSum {
     private int batches;
 
     GradientSum(WeightBuffer gradients, Backend backend, Arena arena) {
+        this.math = backend.math();
         this.sum = new WeightBuffer(gradients.table(), backend.allocate(gradients.table().bytes(), arena));
         var range = gradients.table().range(Region.TRAINABLE);
         this.one = gradients.range(range);
@@ -31,8 +33,8 @@ final class GradientSum {
 
     /** Adds the gradients as they are now. */
     void add() {
-        if (batches++ == 0) Kernels.copy(one, all, n * Float.BYTES);
+        if (batches++ == 0) math.copy(one, all, n);
         else
-            Kernels.axpy(1, one, all, n);
+            math.axpy(1, one, all, n);
     }
 }

@@ -55,7 +55,10 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
     }
 
     /** The loss of the last run. */
-    double value() { return loss.get(ValueLayout.JAVA_FLOAT, 0); }
+    double value() {
+        program.fetch(loss);
+        return loss.get(ValueLayout.JAVA_FLOAT, 0);
+    }
 
     /** Takes over the first samples of a larger batch. */
     void take(MemorySegment otherImages, MemorySegment otherLabels) {

@@ -1,9 +1,8 @@
 package isthmus.train;
 
 import isthmus.backend.Backend;
+import isthmus.backend.WeightMath;
 import isthmus.bindings.kernels.KernelStructs;
-import isthmus.bindings.kernels.Kernels;
-import isthmus.bindings.kernels.UpdateKernels;
 import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
@@ -23,6 +22,7 @@ final class Optimizer {
 
     private final OptimizerSpec spec;
     private final Backend backend;
+    private final WeightMath math;
     private final Arena arena;
     private final long n;
     private final MemorySegment weights;
@@ -46,6 +46,7 @@ final class Optimizer {
         List<Stretch> stretches = Stretch.of(weights.table(), groups, spec.weightDecay());
         this.spec = spec;
         this.backend = backend;
+        this.math = backend.math();
         this.arena = arena;
         this.n = range.length();
         this.weights = weights.range(range);
@@ -55,8 +56,8 @@ final class Optimizer {
                 ? MemorySegment.NULL
                 : backend.allocate(table.bytes(), arena));
         this.passes = stretches.stream().map(this::pass).toArray(Pass[]::new);
-        this.sumOfSquares = arena.allocate(F64);
-        this.nonFinite = arena.allocate(I64);
+        this.sumOfSquares = backend.allocate(F64.byteSize(), arena);
+        this.nonFinite = backend.allocate(I64.byteSize(), arena);
     }
 
     private static WeightTable stateTable(OptimizerSpec spec, WeightTable weights) {
@@ -74,7 +75,7 @@ final class Optimizer {
     }
 
     private Pass pass(Stretch s) {
-        MemorySegment options = arena.allocate(KernelStructs.ADAM_BYTES, Long.BYTES);
+        MemorySegment options = backend.allocate(KernelStructs.ADAM_BYTES, arena);
         switch (spec) {
             case OptimizerSpec.Sgd o ->
                 KernelStructs.putSgd(options, 0, o.momentum(), 0, s.weightDecay(), 1, 1, o.nesterov());
@@ -95,11 +96,14 @@ final class Optimizer {
     /** Forgets moments and step count. */
     void reset() {
         step = 0;
-        state.segment().fill((byte) 0);
+        state().segment().fill((byte) 0);
     }
 
     /** Moments, all parts; empty for an optimizer that has none. */
-    WeightBuffer state() { return state; }
+    WeightBuffer state() {
+        backend.toHost(state.segment());
+        return state;
+    }
 
     /** Steps that changed the weights since the last reset. */
     long steps() { return step; }
@@ -119,7 +123,7 @@ final class Optimizer {
         proximal = mu;
         if (mu == 0) return;
         if (anchor.address() == 0) anchor = backend.allocate(n * Float.BYTES, arena);
-        anchor.copyFrom(weights);
+        math.copy(weights, anchor, n);
     }
 
     /**
@@ -130,11 +134,13 @@ final class Optimizer {
      * @return whether all gradients that were looked at are finite; if not, nothing has changed
      */
     boolean step(double factor, double clipNorm, double times, boolean check) {
-        if (proximal != 0) Kernels.proximal(gradients, weights, anchor, (float) (proximal * times), n);
+        if (proximal != 0) math.proximal(gradients, weights, anchor, (float) (proximal * times), n);
         double scale = 1 / times;
         norm = Double.NaN;
         if (clipNorm > 0 || check) {
-            UpdateKernels.gradientNorm(gradients, n, sumOfSquares, nonFinite);
+            math.gradientNorm(gradients, n, sumOfSquares, nonFinite);
+            backend.toHost(nonFinite);
+            backend.toHost(sumOfSquares);
             if (nonFinite.get(I64, 0) != 0) return false;
             norm = Math.sqrt(sumOfSquares.get(F64, 0)) / times;
             if (clipNorm > 0) scale *= Math.min(1, clipNorm / (norm + 1e-6));
@@ -151,12 +157,12 @@ final class Optimizer {
             case OptimizerSpec.Sgd s -> {
                 p.options.set(F64, KernelStructs.SGD_GRADIENT_SCALE, scale);
                 p.options.set(I64, KernelStructs.SGD_STEP, step);
-                Kernels.sgd(p.options, p.weights, p.gradients, p.first, p.n);
+                math.sgd(p.options, p.weights, p.gradients, p.first, p.n);
             }
             case OptimizerSpec.Adam a -> {
                 p.options.set(F64, KernelStructs.ADAM_GRADIENT_SCALE, scale);
                 p.options.set(I64, KernelStructs.ADAM_STEP, step);
-                Kernels.adam(p.options, p.weights, p.gradients, p.first, p.second, p.third, p.n);
+                math.adam(p.options, p.weights, p.gradients, p.first, p.second, p.third, p.n);
             }
         }
     }

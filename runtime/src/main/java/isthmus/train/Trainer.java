@@ -113,7 +113,7 @@ public final class Trainer implements AutoCloseable {
             this.optimizer = new Optimizer(options.update.optimizer(), options.update.groups(), weights,
                     sum == null ? gradients : sum.buffer(), backend, arena);
             this.average = options.update.ema().isOn()
-                    ? new WeightAverage(options.update.ema(), weights, backend.allocate(table.bytes(), arena))
+                    ? new WeightAverage(options.update.ema(), weights, backend, arena)
                     : null;
             this.scaler = half ? new LossScaler(options.update.lossScaling()) : null;
             this.guard = half ? new StatisticsGuard(weights, backend, arena) : null;
@@ -130,16 +130,20 @@ public final class Trainer implements AutoCloseable {
         return MicroStep.compile(model, options, batch, backend, weights, gradients, besides);
     }
 
-    /** The model's weights, changed in place by every step. */
-    public WeightBuffer weights() { return weights; }
+    /** The model's weights, changed by every step; ask again after one. */
+    public WeightBuffer weights() {
+        backend.toHost(weights.segment());
+        return weights;
+    }
 
     /** The weights to measure and to keep: their moving average if there is one, else the weights themselves. */
     public WeightBuffer averaged() {
-        return average == null ? weights : average.average();
+        return average == null ? weights() : average.average();
     }
 
     /** The gradients of the last batch, before clipping; half precision's are scaled. */
     public WeightBuffer gradients() {
+        backend.toHost(gradients.segment());
         return gradients;
     }
 

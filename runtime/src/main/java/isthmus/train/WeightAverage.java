@@ -1,13 +1,15 @@
 package isthmus.train;
 
-import isthmus.bindings.kernels.UpdateKernels;
+import isthmus.backend.Backend;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 
 /** Keeps an {@link Ema} of a weight buffer: of what travels, trainable weights and statistics; the rest is the same. */
 final class WeightAverage {
     private final Ema ema;
+    private final Backend backend;
     private final WeightBuffer weights;
     private final WeightBuffer average;
     private final MemorySegment moving;
@@ -15,27 +17,30 @@ final class WeightAverage {
     private final long n;
     private long steps;
 
-    /** Takes {@code memory}, as large as the weights. */
-    WeightAverage(Ema ema, WeightBuffer weights, MemorySegment memory) {
+    WeightAverage(Ema ema, WeightBuffer weights, Backend backend, Arena arena) {
         this.ema = ema;
+        this.backend = backend;
         this.weights = weights;
-        this.average = new WeightBuffer(weights.table(), memory);
+        this.average = new WeightBuffer(weights.table(), backend.allocate(weights.table().bytes(), arena));
         WeightTable.Range range = weights.table().exchanged();
         this.moving = weights.range(range);
         this.mean = average.range(range);
         this.n = range.length();
     }
 
-    WeightBuffer average() { return average; }
+    WeightBuffer average() {
+        backend.toHost(average.segment());
+        return average;
+    }
 
     /** Begins anew with the weights as they are. */
     void begin() {
         steps = 0;
-        average.copyFrom(weights);
+        backend.math().copy(weights.segment(), average.segment(), weights.table().elements());
     }
 
     /** The weights have changed by one step. */
     void step() {
-        UpdateKernels.average(mean, moving, (float) (1 - ema.decay(++steps)), n);
+        backend.math().average(mean, moving, (float) (1 - ema.decay(++steps)), n);
     }
 }

@@ -25,6 +25,7 @@ final class OpRun implements AutoCloseable {
     private static final String UPSTREAM = "dy";
 
     private final Arena arena = Arena.ofConfined();
+    private final Backend backend;
     private final OpCase c;
     private final Graph graph = new Graph();
     private final Shape shape;
@@ -35,6 +36,7 @@ final class OpRun implements AutoCloseable {
 
     OpRun(OpCase c, Backend backend, Precision precision) {
         this.c = c;
+        backend.enter();
         Value y = c.declare(graph);
         this.shape = y.shape();
         this.dy = OpCase.grid(c + "/dy", Math.toIntExact(shape.elements()));
@@ -43,8 +45,9 @@ final class OpRun implements AutoCloseable {
         if (shape.rank() == 0) Arrays.fill(dy, 1); // a loss: its own gradient is 1
         Value upstream = graph.input(UPSTREAM, new Spec(shape, Kind.FLOAT));
         Gradients.append(graph, y, graph.apply(UPSTREAM, new Cast(y.spec().kind()), upstream).getFirst());
-        this.weights = WeightBuffer.allocate(graph.table(), arena);
-        this.gradients = WeightBuffer.allocate(graph.table(), arena);
+        this.backend = backend;
+        this.weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
+        this.gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
         this.program = Program.compile(graph, backend, precision, weights, gradients);
         backend.enter();
         program.scalars().seed(7);
@@ -83,6 +86,8 @@ final class OpRun implements AutoCloseable {
     /** Everything the case computes or changes, in memory order. */
     Map<String, float[]> results() {
         Map<String, float[]> all = new TreeMap<>();
+        backend.toHost(weights.segment());
+        backend.toHost(gradients.segment());
         all.put("y", y());
         graph.parameters().keySet()
                 .forEach(p -> all.put("value of " + p, weights.slice(p).toArray(ValueLayout.JAVA_FLOAT)));

@@ -38,13 +38,14 @@ final class LossCases {
         // The op's own gradient output is not a node of its own, so a copy carries it to the buffer.
         Gradients.append(graph, Loss.LOSS);
         try (Arena arena = Arena.ofConfined()) {
-            WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
-            WeightBuffer gradients = WeightBuffer.allocate(graph.table(), arena);
+            WeightBuffer weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
+            WeightBuffer gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
             ChannelsLast.pack(c.fill().values(c.name() + "/logits", shape, 3), shape, DType.F32, weights.segment());
             try (Program program = Program.compile(graph, backend, Precision.FP32, weights, gradients)) {
                 targets(c, shape, program.input(Loss.LABELS));
                 backend.enter();
                 program.run();
+                backend.toHost(gradients.segment());
                 double expected = c.expect().get("loss").asDouble();
                 double got = program.output(Loss.LOSS).get(ValueLayout.JAVA_FLOAT, 0);
                 outcome.check("loss", Math.abs(got - expected) / Math.abs(expected), TOLERANCE);

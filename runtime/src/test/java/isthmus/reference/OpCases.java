@@ -153,8 +153,8 @@ final class OpCases {
         Outcome outcome = new Outcome(c.name(), "fp32");
         try (Arena arena = Arena.ofConfined()) {
             WeightTable table = graph.table();
-            WeightBuffer weights = WeightBuffer.allocate(table, arena);
-            WeightBuffer gradients = WeightBuffer.allocate(table, arena);
+            WeightBuffer weights = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
+            WeightBuffer gradients = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
             for (WeightTable.Entry e : table.entries()) {
                 JsonNode scale = c.json().get("scales").get(e.name());
                 float[] v = c.fill().values(c.name() + "/" + e.name(), e.shape(),
@@ -165,6 +165,7 @@ final class OpCases {
                 ChannelsLast.pack(c.fill().values(c.name() + "/dy", y, 1), y, DType.F32, program.input("dy"));
                 backend.enter();
                 program.run();
+                backend.toHost(gradients.segment());
                 float[] got = ChannelsLast.unpack(program.output("y"), y, DType.F32);
                 outcome.check("y", Outcome.relative(got, Case.numbers(c.expect().get("y"))), TOLERANCE);
                 for (WeightTable.Entry e : table.entries()) {

@@ -23,16 +23,18 @@ final class OptimizerCases {
         Shape shape = Shape.of(c.json().get("size").asInt());
         try (Arena arena = Arena.ofConfined()) {
             WeightTable table = WeightTable.builder().add("param", shape, Region.TRAINABLE).build();
-            WeightBuffer weights = WeightBuffer.allocate(table, arena);
-            WeightBuffer gradients = WeightBuffer.allocate(table, arena);
+            WeightBuffer weights = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
+            WeightBuffer gradients = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
             put(c.fill().values(c.name() + "/param", shape, 1), weights);
             OptimizerDoor optimizer = new OptimizerDoor(spec(c), weights, gradients, backend, arena);
             JsonNode clip = c.json().get("clip_norm");
             JsonNode steps = c.expect().get("params_after_step");
             for (int s = 0; s < steps.size(); s++) {
+                backend.toHost(gradients.segment());
                 put(c.fill().values(c.name() + "/grad/" + s, shape, c.json().get("grad_scale").floatValue()),
                         gradients);
                 optimizer.step(clip.isNull() ? 0 : clip.asDouble());
+                backend.toHost(weights.segment());
                 outcome.check("step " + s,
                         Outcome.relative(weights.segment().toArray(ValueLayout.JAVA_FLOAT), Case.numbers(steps.get(s))),
                         TOLERANCE);

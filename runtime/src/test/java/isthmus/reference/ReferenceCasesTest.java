@@ -26,7 +26,14 @@ import org.junit.jupiter.api.TestInstance;
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class ReferenceCasesTest {
     private final List<Outcome> outcomes = new ArrayList<>();
-    private final Backend backend = Backends.cpu(Math.min(2, Runtime.getRuntime().availableProcessors()));
+    private final String device = device();
+    private final Backend backend = Backends.open(device, Math.min(2, Runtime.getRuntime().availableProcessors()));
+
+    /** The system property {@code isthmus.device}, or the CPU. */
+    private static String device() {
+        String given = System.getProperty("isthmus.device", "");
+        return given.isBlank() || given.startsWith("${") ? "cpu" : given;
+    }
 
     private static Path folder() {
         String dir = System.getProperty("reference.dir", "");
@@ -52,7 +59,7 @@ class ReferenceCasesTest {
             case "optimizer" -> List.of(OptimizerCases.run(c, backend));
             case "schedule" -> List.of(ScheduleCases.run(c));
             case "model" ->
-                List.of(ModelCases.run(c, Precision.FP32, backend), ModelCases.run(c, Precision.BF16, backend));
+                List.of(ModelCases.run(c, Precision.FP32, backend), ModelCases.run(c, backend.amp(), backend));
             default -> List.of(Outcome.skipped(c.name(), "-", "kind " + c.kind() + " is not known"));
         };
         for (Outcome o : results) {

@@ -1,0 +1,174 @@
+package isthmus.backend.cuda;
+
+import isthmus.backend.Backend;
+import isthmus.backend.Kernel;
+import isthmus.backend.Precision;
+import isthmus.backend.WeightMath;
+import isthmus.bindings.NativeMemory;
+import isthmus.bindings.cuda.CudaLibraries;
+import isthmus.op.Add;
+import isthmus.op.AvgPool;
+import isthmus.op.BceWithLogits;
+import isthmus.op.Cast;
+import isthmus.op.ChannelStatistics;
+import isthmus.op.Concat;
+import isthmus.op.Conv;
+import isthmus.op.CrossEntropy;
+import isthmus.op.DiceCrossEntropy;
+import isthmus.op.Dropout;
+import isthmus.op.Flatten;
+import isthmus.op.Focal;
+import isthmus.op.GlobalAvgPool;
+import isthmus.op.GroupNorm;
+import isthmus.op.Linear;
+import isthmus.op.LossScale;
+import isthmus.op.MaxPool;
+import isthmus.op.Multiply;
+import isthmus.op.Node;
+import isthmus.op.Normalize;
+import isthmus.op.Op;
+import isthmus.op.Relu;
+import isthmus.op.Scale;
+import isthmus.op.Sigmoid;
+import isthmus.op.Silu;
+import isthmus.op.SmoothL1;
+import isthmus.op.StochasticDepth;
+import isthmus.op.UpdateStatistics;
+import isthmus.op.Upsample;
+import isthmus.op.Value;
+import isthmus.tensor.DType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+
+/** The backend for NVIDIA GPUs: a table from op to lowering. */
+final class CudaBackend implements Backend {
+    /** Makes the kernel of a node. */
+    interface Lowering {
+        Kernel lower(Device device, Node node, Function<Value, DType> types);
+    }
+
+    private static final Map<Class<? extends Op>, Lowering> LOWERINGS = Map.ofEntries(
+            Map.entry(Conv.class, Convolutions::forward),
+            Map.entry(Conv.BackwardData.class, Convolutions::backwardData),
+            Map.entry(Conv.BackwardWeights.class, Convolutions::backwardWeights),
+            Map.entry(Linear.class, Linears::forward),
+            Map.entry(Linear.BackwardData.class, Linears::backwardData),
+            Map.entry(Linear.BackwardWeights.class, Linears::backwardWeights),
+            Map.entry(ChannelStatistics.class, Norms::statistics),
+            Map.entry(UpdateStatistics.class, Norms::update),
+            Map.entry(Normalize.class, Norms::forward),
+            Map.entry(Normalize.BackwardPass.class, Norms::backward),
+            Map.entry(Normalize.FrozenBackwardPass.class, Norms::frozenBackward),
+            Map.entry(GroupNorm.class, Norms::group),
+            Map.entry(GroupNorm.BackwardPass.class, Norms::groupBackward),
+            Map.entry(Relu.class, Elementwise.plain("relu")),
+            Map.entry(Relu.BackwardPass.class, Elementwise.plain("relu_backward")),
+            Map.entry(Add.class, Elementwise.plain("add")),
+            Map.entry(Sigmoid.class, Elementwise.plain("sigmoid")),
+            Map.entry(Sigmoid.BackwardPass.class, Elementwise.plain("sigmoid_backward")),
+            Map.entry(Silu.class, Elementwise.plain("silu")),
+            Map.entry(Silu.BackwardPass.class, Elementwise.plain("silu_backward")),
+            Map.entry(Multiply.class, Elementwise::multiply),
+            Map.entry(Dropout.class, Elementwise::dropout),
+            Map.entry(StochasticDepth.class, Elementwise::stochasticDepth),
+            Map.entry(LossScale.class, Elementwise::lossScale),
+            Map.entry(Cast.class, Elementwise::cast),
+            Map.entry(Flatten.class, Elementwise::flatten),
+            Map.entry(Flatten.BackwardPass.class, Elementwise::flattenBackward),
+            Map.entry(Concat.class, Elementwise::concat),
+            Map.entry(Concat.Slice.class, Elementwise::slice),
+            Map.entry(Scale.class, Elementwise::scale),
+            Map.entry(Scale.BackwardPass.class, Elementwise::scaleBackward),
+            Map.entry(MaxPool.class, Pools::max),
+            Map.entry(MaxPool.BackwardPass.class, Pools::maxBackward),
+            Map.entry(AvgPool.class, Pools::average),
+            Map.entry(AvgPool.BackwardPass.class, Pools::averageBackward),
+            Map.entry(GlobalAvgPool.class, Pools::global),
+            Map.entry(GlobalAvgPool.BackwardPass.class, Pools::globalBackward),
+            Map.entry(Upsample.class, Pools::upsample),
+            Map.entry(Upsample.BackwardPass.class, Pools::upsampleBackward),
+            Map.entry(CrossEntropy.class, Losses::crossEntropy),
+            Map.entry(BceWithLogits.class, Losses::bceWithLogits),
+            Map.entry(Focal.class, Losses::focal),
+            Map.entry(SmoothL1.class, Losses::smoothL1),
+            Map.entry(DiceCrossEntropy.class, Losses::diceCrossEntropy));
+
+    private final String name;
+    private final Arena arena = Arena.ofShared();
+    private final Device device;
+    private final Twins twins;
+    private final CudaMath math;
+
+    CudaBackend(String name, CudaLibraries libraries, int index) {
+        this.name = name;
+        this.device = new Device(libraries, index);
+        this.twins = new Twins(device);
+        this.math = new CudaMath(device, twins, arena);
+    }
+
+    @Override
+    public String name() { return name; }
+
+    @Override
+    public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
+        Lowering lowering = LOWERINGS.get(node.op().getClass());
+        return lowering == null ? Optional.empty() : Optional.of(lowering.lower(device, node, types));
+    }
+
+    @Override
+    public MemorySegment allocate(long bytes, Arena owner) { return twins.allocate(bytes, owner); }
+
+    @Override
+    public MemorySegment workspace(long bytes, Arena owner) {
+        return NativeMemory.view(MemorySegment.ofAddress(device.reserve(bytes, owner)), bytes);
+    }
+
+    @Override
+    public boolean hasOwnMemory() { return true; }
+
+    @Override
+    public MemorySegment onDevice(MemorySegment shared) { return twins.device(shared); }
+
+    @Override
+    public void toDevice(MemorySegment shared) { twins.toDevice(shared); }
+
+    @Override
+    public void toHost(MemorySegment shared) { twins.toHost(shared); }
+
+    @Override
+    public void upload(MemorySegment shared) { twins.upload(shared); }
+
+    @Override
+    public void download(MemorySegment shared) { twins.download(shared); }
+
+    @Override
+    public Repeated repeatable(Runnable calls) { return new Recording(device, calls); }
+
+    @Override
+    public void synchronize() { device.synchronize(); }
+
+    @Override
+    public WeightMath math() { return math; }
+
+    @Override
+    public Precision amp() { return Precision.F16; }
+
+    @Override
+    public long freeBytes() { return device.driver.freeMemory(); }
+
+    @Override
+    public Optional<String> halfProblem() { return Optional.empty(); }
+
+    @Override
+    public void enter() { device.enter(); }
+
+    @Override
+    public void close() {
+        device.enter();
+        arena.close();
+        device.close();
+    }
+}

@@ -1,0 +1,96 @@
+package isthmus.backend.cuda;
+
+import isthmus.bindings.NativeMemory;
+import isthmus.bindings.cuda.CudaConstants;
+import isthmus.bindings.cuda.CudaDriver;
+import isthmus.bindings.cuda.CudaLibraries;
+import isthmus.bindings.cuda.CudaStreams;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Locale;
+
+/** One GPU: its context, the stream that all work goes to, and the handles of the libraries. Used by one thread at a time. */
+final class Device implements AutoCloseable {
+    final CudaLibraries libraries;
+    final CudaDriver driver;
+    final CudaStreams streams;
+    final String name;
+    final int capability;
+    final int multiprocessors;
+    /** Where all kernels and products run. */
+    final MemorySegment stream;
+    final MemorySegment cudnn;
+    final MemorySegment cublasLt;
+    final KernelSources kernels;
+    private final int device;
+    private final MemorySegment context;
+
+    Device(CudaLibraries libraries, int index) {
+        this.libraries = libraries;
+        this.driver = libraries.driver();
+        this.streams = driver.streams();
+        driver.init();
+        int count = driver.deviceCount();
+        if (index < 0 || index >= count)
+            throw new IllegalArgumentException("there is no GPU " + index + "; there are " + count + ", counted from 0");
+        device = driver.device(index);
+        name = driver.deviceName(device);
+        capability = 10 * attribute(CudaConstants.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                + attribute(CudaConstants.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+        final int oldest = 75;
+        if (capability < oldest) {
+            throw new IllegalStateException(String.format(Locale.ROOT,
+                    "%s has compute capability %d.%d; 7.5 or newer is needed (Turing, of 2018)", name, capability / 10,
+                    capability % 10));
+        }
+        multiprocessors = attribute(CudaConstants.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+        context = driver.retainContext(device);
+        enter();
+        stream = streams.create();
+        cudnn = libraries.cudnn().create();
+        libraries.cudnn().setStream(cudnn, stream);
+        cublasLt = libraries.cublasLt().create();
+        kernels = new KernelSources(this);
+    }
+
+    private int attribute(int which) { return driver.deviceAttribute(which, device); }
+
+    /** Makes the context the calling thread's. */
+    void enter() { driver.setContext(context); }
+
+    /** Waits for all work. */
+    void synchronize() { streams.synchronize(stream); }
+
+    /** Cleared device memory, owned by the arena. */
+    long allocate(long bytes, Arena arena) {
+        long at = reserve(bytes, arena);
+        driver.fill(at, 0, words(bytes), stream);
+        return at;
+    }
+
+    private static long words(long bytes) {
+        final long word = 4;
+        return (Math.max(bytes, 1) + word - 1) / word;
+    }
+
+    /** Device memory that may hold anything, owned by the arena. */
+    long reserve(long bytes, Arena arena) {
+        long at = driver.alloc(words(bytes) * Integer.BYTES);
+        NativeMemory.owned(MemorySegment.ofAddress(at), 0, arena, s -> {
+            enter();
+            driver.free(s.address());
+        });
+        return at;
+    }
+
+    @Override
+    public void close() {
+        enter();
+        synchronize();
+        kernels.close();
+        libraries.cublasLt().destroy(cublasLt);
+        libraries.cudnn().destroy(cudnn);
+        streams.destroy(stream);
+        driver.releaseContext(device);
+    }
+}

@@ -1,0 +1,88 @@
+package isthmus.backend.cuda;
+
+import isthmus.bindings.NativeMemory;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/** Memory that host and device share as two copies of one size: pinned on the host, so that copies need no help of it. */
+final class Twins {
+    /** A pair, and which side may know more. */
+    private static final class Twin {
+        final MemorySegment host;
+        final MemorySegment device;
+        boolean hostMayBeNewer = true;
+        boolean deviceMayBeNewer;
+
+        Twin(MemorySegment host, MemorySegment device) {
+            this.host = host;
+            this.device = device;
+        }
+
+        boolean has(long address) {
+            return address >= host.address() && address < host.address() + host.byteSize();
+        }
+    }
+
+    private final Device device;
+    private final List<Twin> all = new ArrayList<>();
+
+    Twins(Device device) { this.device = device; }
+
+    MemorySegment allocate(long bytes, Arena arena) {
+        long size = Math.max(bytes, 1);
+        long at = device.allocate(size, arena);
+        MemorySegment host = device.driver.allocHost(size, arena).fill((byte) 0);
+        Twin twin = new Twin(host, NativeMemory.view(MemorySegment.ofAddress(at), size));
+        all.add(twin);
+        // The device memory goes with the arena; the pair is forgotten with it.
+        NativeMemory.owned(MemorySegment.ofAddress(at), 0, arena, s -> all.remove(twin));
+        return host.asSlice(0, bytes);
+    }
+
+    private Twin of(MemorySegment host) {
+        for (int i = 0; i < all.size(); i++)
+            if (all.get(i).has(host.address())) return all.get(i);
+        throw new IllegalArgumentException("this memory is not the device's: it must come from the backend's allocate()");
+    }
+
+    /** The device's side; the null segment has none. */
+    MemorySegment device(MemorySegment host) {
+        if (host.byteSize() == 0) return MemorySegment.NULL;
+        Twin t = of(host);
+        return t.device.asSlice(host.address() - t.host.address(), host.byteSize());
+    }
+
+    /** The address on the device; 0 for the null segment. */
+    long address(MemorySegment host) {
+        if (host.byteSize() == 0) return 0;
+        Twin t = of(host);
+        return t.device.address() + host.address() - t.host.address();
+    }
+
+    void toDevice(MemorySegment host) {
+        if (host.byteSize() == 0) return;
+        Twin t = of(host);
+        if (t.hostMayBeNewer) upload(t.host);
+        t.hostMayBeNewer = false;
+        t.deviceMayBeNewer = true;
+    }
+
+    void toHost(MemorySegment host) {
+        if (host.byteSize() == 0) return;
+        Twin t = of(host);
+        if (t.deviceMayBeNewer) download(t.host);
+        t.deviceMayBeNewer = false;
+        t.hostMayBeNewer = true;
+    }
+
+    void upload(MemorySegment host) {
+        device.driver.copyToDevice(address(host), host, host.byteSize(), device.stream);
+    }
+
+    void download(MemorySegment host) {
+        device.driver.copyToHost(host, address(host), host.byteSize(), device.stream);
+        device.synchronize();
+    }
+}
