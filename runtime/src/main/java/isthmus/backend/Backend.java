@@ -30,13 +30,17 @@ public interface Backend extends AutoCloseable {
     MemorySegment allocate(long bytes, Arena arena);
 
     /** Memory that kernels alone use, owned by the arena; not to be read or written by the host unless it is the host's. */
-    default MemorySegment workspace(long bytes, Arena arena) { return allocate(bytes, arena); }
+    default MemorySegment workspace(long bytes, Arena arena) {
+        return allocate(bytes, arena);
+    }
 
     /** Whether the device has memory of its own. */
     default boolean hasOwnMemory() { return false; }
 
     /** Where kernels find what lies in (a part of) shared memory. */
-    default MemorySegment onDevice(MemorySegment shared) { return shared; }
+    default MemorySegment onDevice(MemorySegment shared) {
+        return shared;
+    }
 
     /**
      * Before kernels work on shared memory: brings the device's twin up to date if the host may have written since
@@ -66,7 +70,9 @@ public interface Backend extends AutoCloseable {
     default void synchronize() {}
 
     /** The arithmetic of weights and their gradients, on shared memory. */
-    default WeightMath math() { return WeightMath.HOST; }
+    default WeightMath math() {
+        return WeightMath.HOST;
+    }
 
     /** What {@code amp} means on this device. */
     default Precision amp() { return Precision.BF16; }

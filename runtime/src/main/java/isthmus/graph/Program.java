@@ -205,7 +205,9 @@ public final class Program implements AutoCloseable {
     }
 
     /** Brings memory that {@link #output} gave up to date after another step. */
-    public void fetch(MemorySegment output) { backend.download(output); }
+    public void fetch(MemorySegment output) {
+        backend.download(output);
+    }
 
     private static Value named(String what, Map<String, Value> values, String name) {
         Value v = values.get(name);

@@ -57,7 +57,7 @@ class UpdateGoldenTest {
             WeightBuffer gradients = WeightBuffer.allocate(table, arena);
             fill(weights, 0, 1);
             var optimizer = new Optimizer(spec(name), GROUPS, weights, gradients, backend, arena);
-            var average = new WeightAverage(new Ema(0.9, false), weights, arena.allocate(table.bytes(), 64));
+            var average = new WeightAverage(new Ema(0.9, false), weights, backend, arena);
             average.begin();
             int steps = expected.get("params").size();
             for (int s = 0; s < steps; s++) {

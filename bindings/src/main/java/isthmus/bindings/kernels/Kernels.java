@@ -247,7 +247,8 @@ public final class Kernels {
 
     /** Normalises, adds a residual (or NULL) and applies an activation. */
     public static void batchNorm(int dtype, MemorySegment x, long ldx, MemorySegment mean, MemorySegment variance,
-            MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int activation, MemorySegment y,
+            MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int activation,
+            MemorySegment y,
             long ldy, long rows, long c) {
         try {
             check("ist_batch_norm", (int) Table.BATCH_NORM.invokeExact(dtype, x, ldx, mean, variance, gamma, beta,
@@ -289,7 +290,8 @@ public final class Kernels {
             MemorySegment dresidual, long n, long rows, long c, long groups) {
         try {
             check("ist_group_norm_backward", (int) Table.GROUP_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
-                    mean, variance, gamma, beta, epsilon, activation, dx, dgamma, dbeta, dresidual, n, rows, c, groups));
+                    mean, variance, gamma, beta, epsilon, activation, dx, dgamma, dbeta, dresidual, n, rows, c,
+                    groups));
         } catch (Throwable t) {
             throw failure("ist_group_norm_backward", t);
         }

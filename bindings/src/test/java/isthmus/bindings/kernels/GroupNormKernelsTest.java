@@ -192,7 +192,8 @@ class GroupNormKernelsTest {
                 MemorySegment y = k.forward(arena, statistics, statistics.asSlice(24), true, Kernels.RELU);
                 MemorySegment d = empty(arena, Kernels.F32, 18 + k.total * k.ldx);
                 Kernels.groupNormBackward(k.type, k.x, k.ldx, y, k.dy, k.ldy, statistics, statistics.asSlice(24),
-                        k.gamma, k.beta, EPSILON, 1, d.asSlice(72), d, d.asSlice(36), MemorySegment.NULL, 2, k.rows, k.c,
+                        k.gamma, k.beta, EPSILON, 1, d.asSlice(72), d, d.asSlice(36), MemorySegment.NULL, 2, k.rows,
+                        k.c,
                         k.groups);
                 MemorySegment all = arena.allocate(y.byteSize() + d.byteSize());
                 all.copyFrom(y);

@@ -206,7 +206,8 @@ final class ConvPlan implements AutoCloseable {
         int[] notes = cudnn.getInts(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                 CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
         for (int note : notes) {
-            if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC || note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
+            if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC
+                    || note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
                 return false;
             if (note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS && problem.type() == DType.F32 && !tf32) return false;
         }
@@ -235,7 +236,9 @@ final class ConvPlan implements AutoCloseable {
     }
 
     /** Runs a candidate on the arguments of a pack. */
-    void run(Candidate candidate, MemorySegment pack) { cudnn.execute(device.cudnn, candidate.plan, pack); }
+    void run(Candidate candidate, MemorySegment pack) {
+        cudnn.execute(device.cudnn, candidate.plan, pack);
+    }
 
     @Override
     public void close() {

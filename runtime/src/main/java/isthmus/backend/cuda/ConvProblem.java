@@ -69,10 +69,14 @@ record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y
     }
 
     /** The element type of w; results may differ from what they are computed from. */
-    DType weightType() { return direction == Direction.WEIGHTS ? result : type; }
+    DType weightType() {
+        return direction == Direction.WEIGHTS ? result : type;
+    }
 
     /** The same with another type of result. */
-    ConvProblem into(DType other) { return new ConvProblem(direction, window, x, w, y, type, other); }
+    ConvProblem into(DType other) {
+        return new ConvProblem(direction, window, x, w, y, type, other);
+    }
 
     /** All that cuDNN's choice depends on, on one line. */
     String key() {

@@ -32,7 +32,8 @@ final class Device implements AutoCloseable {
         driver.init();
         int count = driver.deviceCount();
         if (index < 0 || index >= count)
-            throw new IllegalArgumentException("there is no GPU " + index + "; there are " + count + ", counted from 0");
+            throw new IllegalArgumentException(
+                    "there is no GPU " + index + "; there are " + count + ", counted from 0");
         device = driver.device(index);
         name = driver.deviceName(device);
         capability = 10 * attribute(CudaConstants.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)

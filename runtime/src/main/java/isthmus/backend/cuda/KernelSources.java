@@ -83,7 +83,8 @@ final class KernelSources implements AutoCloseable {
 
     private static String resource(String name) {
         try (InputStream in = KernelSources.class.getClassLoader().getResourceAsStream(FOLDER + name)) {
-            if (in == null) throw new IllegalStateException("the resource " + FOLDER + name + " is not on the class path");
+            if (in == null)
+                throw new IllegalStateException("the resource " + FOLDER + name + " is not on the class path");
             return new String(in.readAllBytes(), StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new IllegalStateException("the resource " + FOLDER + name + " cannot be read", e);

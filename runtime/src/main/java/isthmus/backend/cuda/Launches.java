@@ -32,8 +32,9 @@ final class Launches {
         MemorySegment pointers = arena.allocate(ValueLayout.ADDRESS, arguments.length);
         for (int i = 0; i < arguments.length; i++)
             pointers.setAtIndex(ValueLayout.ADDRESS, i, value(arguments[i]));
-        calls.add(() -> device.driver.launch(function, grid.x(), grid.y(), grid.z(), grid.threadsX(), grid.threadsY(), 0,
-                device.stream, pointers));
+        calls.add(
+                () -> device.driver.launch(function, grid.x(), grid.y(), grid.z(), grid.threadsX(), grid.threadsY(), 0,
+                        device.stream, pointers));
         return this;
     }
 

@@ -20,9 +20,7 @@ final class Twins {
             this.device = device;
         }
 
-        boolean has(long address) {
-            return address >= host.address() && address < host.address() + host.byteSize();
-        }
+        boolean has(long address) { return address >= host.address() && address < host.address() + host.byteSize(); }
     }
 
     private final Device device;
@@ -44,7 +42,8 @@ final class Twins {
     private Twin of(MemorySegment host) {
         for (int i = 0; i < all.size(); i++)
             if (all.get(i).has(host.address())) return all.get(i);
-        throw new IllegalArgumentException("this memory is not the device's: it must come from the backend's allocate()");
+        throw new IllegalArgumentException(
+                "this memory is not the device's: it must come from the backend's allocate()");
     }
 
     /** The device's side; the null segment has none. */
@@ -77,9 +76,7 @@ final class Twins {
         t.hostMayBeNewer = true;
     }
 
-    void upload(MemorySegment host) {
-        device.driver.copyToDevice(address(host), host, host.byteSize(), device.stream);
-    }
+    void upload(MemorySegment host) { device.driver.copyToDevice(address(host), host, host.byteSize(), device.stream); }
 
     void download(MemorySegment host) {
         device.driver.copyToHost(host, address(host), host.byteSize(), device.stream);
