@@ -71,7 +71,8 @@ public record Diagnosis(double loss, List<String> frozen, List<Layer> layers, Li
             Map<String, Double> gradients = norms(model.table(), trainer.gradients());
             double scale = trainer.lossScale();
             gradients.replaceAll((name, sum) -> sum / (scale * scale));
-            trainer.update(1);
+            // A step along a gradient that is no number is refused where clipping looks at it.
+            if (gradients.values().stream().allMatch(Double::isFinite)) trainer.update(1);
             List<Layer> layers = layers(model.table(), gradients, norms(model.table(), weights),
                     moved(model.table(), weights, trainer.weights()));
             List<String> frozen = model.table().entries().stream().filter(e -> e.region() == Region.FROZEN)

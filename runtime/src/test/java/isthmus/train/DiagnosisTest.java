@@ -64,7 +64,7 @@ class DiagnosisTest {
             Consumer<WeightBuffer> change) {
         Model model = new Model("small", new Small(activations), Shape.of(1, 12, 12), adaptation);
         Trainer.Options options = new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.sgd(0.01),
-                Schedule.CONSTANT, 0, precision, BATCH, 1);
+                Schedule.CONSTANT, 3, precision, BATCH, 1);
         try (Backend backend = Backends.cpu(1); Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = WeightBuffer.allocate(model.table(), arena);
             model.initialize(weights, 1);
