@@ -52,6 +52,7 @@ class ImportRulesTest {
             agent             -> data onnx nn tensor
             weights           -> zoo nn op tensor
             task              -> data train zoo nn graph backend op tensor client
+            experiment        -> task data train zoo nn graph backend tensor report
             report            ->
             cli               -> *
             """);

@@ -1,7 +1,6 @@
 package isthmus.cli;
 
 import isthmus.report.JsonFile;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -38,7 +37,7 @@ final class DemoCommand extends Command {
     void run(Terminal terminal) throws Exception {
         int count = rounds != null ? rounds : shortRun ? SHORT_ROUNDS : ROUNDS;
         if (count < 1) throw new CliException(Exit.USAGE, "--rounds is " + count + "; it is 1 or more");
-        List<Hospital> hospitals = Hospital.in(data == null ? sample() : data);
+        List<Hospital> hospitals = Hospital.in(data == null ? Hospital.sample() : data);
         Path folder = RunFolder.make(dir, "demo").toAbsolutePath().normalize();
         Logs.toFile(folder.resolve("demo.log"));
         var running = new AtomicBoolean(true);
@@ -54,15 +53,5 @@ final class DemoCommand extends Command {
         JsonFile.write(folder.resolve("report.json"), result);
         if (report != null) JsonFile.write(report, result);
         terminal.result(result);
-    }
-
-    /** The films that come with the source. */
-    private static Path sample() {
-        Path home = Path.of(System.getProperty("isthmus.home", "."));
-        Path folder = home.resolve("models/src/main/sample/cxr");
-        if (!Files.isDirectory(folder))
-            throw new CliException(Exit.BAD_DATA,
-                    folder + ": the bundled films are not there; name others with --data DIR");
-        return folder;
     }
 }

@@ -53,6 +53,12 @@ final class DoctorCommand extends Command {
                 cpu(), memory(), Runtime.getRuntime().maxMemory(), amp(), libraries, gpu(), problems);
     }
 
+    /** The machine as figures name it. */
+    static isthmus.experiment.Poc.Machine machine() throws IOException {
+        Cpu cpu = cpu();
+        return new isthmus.experiment.Poc.Machine(cpu.model + ", " + cpu.cores + " cores", amp());
+    }
+
     private static Library oneDnn() {
         Optional<String> problem = OneDnn.problem();
         return problem.isPresent()

@@ -7,6 +7,16 @@ import java.util.List;
 
 /** One hospital of the demo: its name and its own films. */
 record Hospital(String name, Path train, Path validation) {
+    /** The films that come with the source. */
+    static Path sample() {
+        Path home = Path.of(System.getProperty("isthmus.home", "."));
+        Path folder = home.resolve("models/src/main/sample/cxr");
+        if (!Files.isDirectory(folder))
+            throw new CliException(Exit.BAD_DATA,
+                    folder + ": the bundled films are not there; name others with --data DIR");
+        return folder;
+    }
+
     /** All folders with films, by name. */
     static List<Hospital> in(Path folder) throws IOException {
         try (var folders = Files.list(folder)) {

@@ -12,7 +12,7 @@ import picocli.CommandLine.Spec;
         + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class,
                 EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class,
                 SubmitCommand.class, StatusCommand.class, ImportCommand.class, ExportCommand.class,
-                InferCommand.class, DiagnoseCommand.class,
+                InferCommand.class, DiagnoseCommand.class, ExperimentCommand.class,
                 DoctorCommand.class}, footer = {"",
                         "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})
 public final class Main implements Runnable {

@@ -7,14 +7,17 @@ import java.lang.foreign.MemorySegment;
 import java.util.Iterator;
 
 /** A loader's batches as the trainer takes them, one epoch at a time. */
-final class LoaderSource implements BatchSource {
+public final class LoaderSource implements BatchSource {
     private final BatchLoader loader;
     private Iterator<Batch> epoch;
 
-    LoaderSource(BatchLoader loader) { this.loader = loader; }
+    /** Takes what the loader makes; the loader stays the caller's to close. */
+    public LoaderSource(BatchLoader loader) {
+        this.loader = loader;
+    }
 
     /** Begins an epoch. */
-    LoaderSource epoch(long number) {
+    public LoaderSource epoch(long number) {
         epoch = loader.epoch(number).iterator();
         return this;
     }

@@ -38,7 +38,7 @@ class CommandLineTest {
         Map<String, CommandLine> all = Main.commandLine().getSubcommands();
         assertEquals(
                 Set.of("demo", "train", "evaluate", "provision", "server", "site", "submit", "status", "import",
-                        "export", "infer", "doctor", "diagnose"),
+                        "export", "infer", "doctor", "diagnose", "experiment"),
                 all.keySet());
         for (String name : all.keySet()) {
             Said said = run(name, "--help");
@@ -51,7 +51,8 @@ class CommandLineTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"|2|say what to do", "dmo|2|isthmus demo", "evaluate --model x|2|--data",
             "evaluate --model no.safetensors --data no.csv|3|no.safetensors: there is no such file",
-            "train|2|--train CSV", "diagnose --model resnet35|2|resnet34",
+            "train|2|--train CSV", "experiment pok|2|poc", "experiment poc --rounds 0|2|--rounds is 0",
+            "experiment poc --data %s|3|train.csv", "diagnose --model resnet35|2|resnet34",
             "diagnose --model convnet2 --image 64|2|--image",
             "diagnose --model convnet2 --freeze fc9|2|fc1.weight", "diagnose --lora fc1|2|--model",
             "demo --rounds 0|2|--rounds is 0", "provision %s/kits|2|--name",

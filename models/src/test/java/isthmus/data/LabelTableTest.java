@@ -138,6 +138,17 @@ class LabelTableTest {
     }
 
     @Test
+    void everyThirdRowIsAnEvenSample() {
+        LabelTable all = LabelTable.read(csv("Path,A,B\na.png,1,0\nb.png,0,1\nc.png,1,1\nd.png,0,0\ne.png,1,\n"),
+                List.of("A", "B"), Options.standard());
+        LabelTable some = all.every(3);
+        assertEquals(List.of(all.file(0), all.file(3)), List.of(some.file(0), some.file(1)));
+        assertArrayEquals(new float[]{1, 0, 0, 0}, values(some));
+        assertEquals(1, all.every(99).rows());
+        assertThrows(IllegalArgumentException.class, () -> all.every(0));
+    }
+
+    @Test
     void labelsAskedForMustBeSensible() {
         Path file = csv("Path,A\na.png,1\n");
         assertThrows(DataException.class, () -> LabelTable.read(file, List.of(), Options.standard()));
