@@ -23,7 +23,7 @@ import java.util.Locale;
 
 /**
  * Time of a whole training step (forward, loss, backward, AdamW) on fixed made-up data in memory, as one line of JSON:
- * {@code TrainingStep MODEL BATCH SIZE PRECISION [STEPS [THREADS]]}.
+ * {@code TrainingStep MODEL BATCH SIZE PRECISION [STEPS [THREADS [DEVICE]]]}.
  */
 public final class TrainingStep {
     private static final int CLASSES = 18;
@@ -35,21 +35,19 @@ public final class TrainingStep {
     public static void main(String[] args) throws IOException {
         if (args.length < 4) {
             System.err.println(
-                    "usage: TrainingStep MODEL BATCH SIZE fp32|bf16 [STEPS [THREADS]], such as TrainingStep resnet34 32 224 bf16");
+                    "usage: TrainingStep MODEL BATCH SIZE fp32|bf16|f16|amp [STEPS [THREADS [DEVICE]]], such as TrainingStep resnet34 32 224 bf16");
             System.exit(2);
         }
         int batch = Integer.parseInt(args[1]);
         int size = Integer.parseInt(args[2]);
-        Precision precision = Precision.parse(args[3]);
         int steps = args.length > 4 ? Integer.parseInt(args[4]) : 8;
         int threads = args.length > 5 ? Integer.parseInt(args[5]) : Runtime.getRuntime().availableProcessors();
         int channels = args[0].equals("convnet2") ? 1 : 3;
         Model model = Zoo.model(args[0], Shape.of(channels, size, size), CLASSES, ModelOptions.DEFAULT);
-        Trainer.Options options = new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()),
-                OptimizerSpec.adamw(1e-3, 1e-2),
-                Schedule.CONSTANT, 0, precision, batch, 1);
+        String device = args.length > 6 ? args[6] : "cpu";
         long begin = System.nanoTime();
-        try (Backend backend = Backends.cpu(threads); Trainer trainer = new Trainer(model, options, backend)) {
+        try (Backend backend = Backends.open(device, threads);
+                Trainer trainer = new Trainer(model, options(batch, Precision.parse(args[3], backend)), backend)) {
             model.initialize(trainer.weights(), 1);
             fill(trainer.images(), false);
             fill(trainer.labels(), true);
@@ -68,10 +66,15 @@ public final class TrainingStep {
             System.out.printf(Locale.ROOT,
                     "{\"model\":\"%s\",\"batch\":%d,\"size\":%d,\"precision\":\"%s\",\"threads\":%d,\"step_ms\":%.1f,"
                             + "\"step_ms_min\":%.1f,\"images_per_s\":%.1f,\"first_step_s\":%.2f,\"arena_mb\":%.0f,\"peak_rss_mb\":%.0f,\"loss\":%.4f}%n",
-                    args[0], batch, size, precision, threads, median, ms[0], batch * 1e3 / median, first,
+                    args[0], batch, size, args[3], threads, median, ms[0], batch * 1e3 / median, first,
                     trainer.program().plan().bytes() / 1e6,
                     peakRss(), trainer.loss());
         }
+    }
+
+    private static Trainer.Options options(int batch, Precision precision) {
+        return new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adamw(1e-3, 1e-2),
+                Schedule.CONSTANT, 0, precision, batch, 1);
     }
 
     private static void fill(MemorySegment floats, boolean bits) {

@@ -5,6 +5,7 @@ import isthmus.provision.Provisioner;
 import isthmus.report.Meter;
 import isthmus.report.ProgressBar;
 import isthmus.report.TextTable;
+import isthmus.task.Compute;
 import isthmus.task.Evaluation;
 import isthmus.task.PooledTraining;
 import isthmus.task.Recipe;
@@ -30,11 +31,14 @@ final class Demo {
     private final List<Hospital> hospitals;
     private final int rounds;
     private final Recipe recipe = Recipe.pneumonia();
-    private final int threads = Runtime.getRuntime().availableProcessors();
+    private final Compute compute;
+    private final int threads;
     private final long began = System.nanoTime();
     private double firstRound;
 
-    Demo(Terminal terminal, Path folder, List<Hospital> hospitals, int rounds) {
+    Demo(Terminal terminal, Path folder, List<Hospital> hospitals, int rounds, Compute compute) {
+        this.compute = compute;
+        this.threads = compute.threads();
         this.terminal = terminal;
         this.folder = folder;
         this.hospitals = hospitals;
@@ -49,7 +53,8 @@ final class Demo {
         List<RoundRecord> history;
         Path model = folder.resolve("model").resolve("best.safetensors");
         JobStatus end;
-        try (Federation federation = new Federation(terminal, folder, kits, hospitals, threadsPerSite())) {
+        try (Federation federation = new Federation(terminal, folder, kits, hospitals,
+                new Compute(compute.device(), threadsPerSite()))) {
             federation.begin();
             say("");
             say("2. " + rounds + " rounds: each hospital trains on its own films, only weights travel");
@@ -112,7 +117,7 @@ final class Demo {
             try (var watch = new LoneWatch(terminal, h.name(), epochs)) {
                 all.put(h.name(),
                         PooledTraining.run(lone, List.of(h.train()), List.of(h.validation()), Optional.of(start),
-                                folder.resolve("alone").resolve(h.name()), threads, watch));
+                                folder.resolve("alone").resolve(h.name()), compute, watch));
             }
         }
         return all;
@@ -132,7 +137,7 @@ final class Demo {
         for (Map.Entry<String, Path> each : models.entrySet()) {
             Map<String, Double> row = new LinkedHashMap<>();
             for (Hospital h : hospitals)
-                row.put(h.name(), Scores.mean(Evaluation.run(each.getValue(), List.of(h.validation()), threads)));
+                row.put(h.name(), Scores.mean(Evaluation.run(each.getValue(), List.of(h.validation()), compute)));
             matrix.put(each.getKey(), row);
             var cells = new ArrayList<>(List.of(each.getKey() + (each.getKey().equals(FEDERATED) ? "" : " alone")));
             row.values().forEach(v -> cells.add(Scores.text(v)));

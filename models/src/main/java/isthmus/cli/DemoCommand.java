@@ -25,6 +25,9 @@ final class DemoCommand extends Command {
     @Option(names = "--rounds", description = "Rounds of the federation. Default: " + ROUNDS + ".")
     private Integer rounds;
 
+    @picocli.CommandLine.Mixin
+    private DeviceOption device = new DeviceOption();
+
     @Option(names = "--short", description = "Only " + SHORT_ROUNDS
             + " rounds: shows that all parts work, not that a model learns.")
     private boolean shortRun;
@@ -46,7 +49,8 @@ final class DemoCommand extends Command {
         }, "farewell"));
         DemoReport result;
         try {
-            result = new Demo(terminal, folder, hospitals, count).run();
+            result = new Demo(terminal, folder, hospitals, count,
+                    device.with(Runtime.getRuntime().availableProcessors())).run();
         } finally {
             running.set(false);
         }

@@ -1,5 +1,7 @@
 package isthmus.cli;
 
+import isthmus.backend.BackendProvider;
+import isthmus.backend.Backends;
 import isthmus.bindings.NativeLibrary;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.bindings.onednn.OneDnn;
@@ -147,8 +149,16 @@ final class DoctorCommand extends Command {
         return "bf16, emulated: this CPU has no bf16 instructions, so fp32 is as fast or faster";
     }
 
-    /** Looked for, not used: this version computes on CPUs only. */
+    /** What the devices beside the CPU say of themselves. */
     private static String gpu() throws IOException {
+        List<String> lines = new ArrayList<>();
+        for (BackendProvider p : Backends.all())
+            if (p.name().equals("cuda")) lines.addAll(p.describe());
+        String card = card();
+        return lines.isEmpty() ? card : String.join("; ", lines);
+    }
+
+    private static String card() throws IOException {
         List<String> names = new ArrayList<>();
         Path cards = Path.of("/proc/driver/nvidia/gpus");
         if (Files.isDirectory(cards)) {
@@ -160,7 +170,7 @@ final class DoctorCommand extends Command {
         return names.isEmpty()
                 ? "none found; training runs on the CPU"
                 : String.join(", ", names)
-                        + " found, but not used: this version trains on the CPU only";
+                        + " found";
     }
 
     private static String gpuName(Path information) throws IOException {

@@ -3,6 +3,7 @@ package isthmus.cli;
 import isthmus.admin.AdminClient;
 import isthmus.provision.Provisioner;
 import isthmus.wire.JobStatus;
+import isthmus.task.Compute;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -23,18 +24,18 @@ final class Federation implements AutoCloseable {
     private final Path kits;
     private final Path logs;
     private final List<Hospital> hospitals;
-    private final int threads;
+    private final Compute compute;
     private final Children children = new Children();
     private final List<Children.Child> sites = new ArrayList<>();
     private AdminClient admin;
 
-    Federation(Terminal terminal, Path folder, Path kits, List<Hospital> hospitals, int threads) {
+    Federation(Terminal terminal, Path folder, Path kits, List<Hospital> hospitals, Compute compute) {
         this.terminal = terminal;
         this.folder = folder;
         this.kits = kits;
         this.logs = folder.resolve("logs");
         this.hospitals = hospitals;
-        this.threads = threads;
+        this.compute = compute;
     }
 
     /** Starts the server, and the sites as soon as its port is known. */
@@ -50,7 +51,7 @@ final class Federation implements AutoCloseable {
                             "--data", h.train().toString(), "--val", h.validation().toString(), "--work",
                             folder.resolve("sites").resolve(h.name()).toString(), "--server", LOOPBACK + ":" + port,
                             "--threads",
-                            Integer.toString(threads))));
+                            Integer.toString(compute.threads()), "--device", compute.device())));
         }
         admin = AdminClient.open(Provisioner.admin(kits, "admin"), LOOPBACK, port, Duration.ofSeconds(20));
         var pids = new StringBuilder("   server (process " + server.process().pid() + ", port " + port + ")");

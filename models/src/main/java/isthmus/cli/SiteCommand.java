@@ -40,6 +40,9 @@ final class SiteCommand extends Command {
     @Option(names = "--threads", description = "Cores to compute with. Default: all; other Isthmus processes take turns.")
     private int threads = Runtime.getRuntime().availableProcessors();
 
+    @picocli.CommandLine.Mixin
+    private DeviceOption device = new DeviceOption();
+
     @Option(names = "--once", description = "End when the first job that this site took part in has ended.")
     private boolean once;
 
@@ -55,7 +58,7 @@ final class SiteCommand extends Command {
             Address address = Address.parse(server);
             config = config.at(address.host(), address.port());
         }
-        try (XraySite site = new XraySite(data, validation, threads);
+        try (XraySite site = new XraySite(data, validation, device.with(threads));
                 FederationClient client = new FederationClient(config, new DiscreetTrainer(site),
                         new Story(terminal))) {
             if (once) {

@@ -47,6 +47,9 @@ final class TrainCommand extends Command {
     @Option(names = "--threads", description = "Cores to compute with. Default: all.")
     private int threads = Runtime.getRuntime().availableProcessors();
 
+    @picocli.CommandLine.Mixin
+    private DeviceOption device = new DeviceOption();
+
     @Option(names = "--print-recipe", description = "Print the recipe and end.")
     private boolean printRecipe;
 
@@ -80,7 +83,8 @@ final class TrainCommand extends Command {
         var watch = new Watch(terminal, recipe.epochs());
         PooledTraining.Result result;
         try (watch) {
-            result = PooledTraining.run(recipe, train, validation, Optional.ofNullable(start), folder, threads, watch);
+            result = PooledTraining.run(recipe, train, validation, Optional.ofNullable(start), folder,
+                    device.with(threads), watch);
         }
         Report report = report(recipe, result);
         JsonFile.write(folder.resolve("report.json"), report);
@@ -100,7 +104,7 @@ final class TrainCommand extends Command {
     private Report report(Recipe recipe, PooledTraining.Result result) throws IOException {
         List<Site> sites = new ArrayList<>();
         for (Path table : validation) {
-            Evaluation.Result one = Evaluation.run(result.bestModel(), List.of(table), threads);
+            Evaluation.Result one = Evaluation.run(result.bestModel(), List.of(table), device.with(threads));
             sites.add(new Site(siteName(table), table.toString(), one.images(), Scores.auroc(recipe, one.metrics())));
         }
         PooledTraining.Epoch best = result.epochs().get(result.best() - 1);

@@ -1,7 +1,6 @@
 package isthmus.task;
 
 import isthmus.backend.Backend;
-import isthmus.backend.Backends;
 import isthmus.nn.Model;
 import isthmus.tensor.Safetensors;
 import isthmus.tensor.WeightBuffer;
@@ -32,14 +31,20 @@ public final class Evaluation {
      * @param tables CSV files; their films are pooled
      */
     public static Result run(Path weights, List<Path> tables, int threads) throws IOException {
+        return run(weights, tables, Compute.cpu(threads));
+    }
+
+    /** Measures on a device. */
+    public static Result run(Path weights, List<Path> tables, Compute compute) throws IOException {
+        int threads = compute.threads();
         long begin = System.nanoTime();
         Recipe recipe = recipe(weights);
         try (CoreLease lease = CoreLease.acquire(threads);
-                Arena arena = Arena.ofConfined();
-                Backend backend = Backends.cpu(threads)) {
+                Backend backend = compute.open();
+                Arena arena = Arena.ofConfined()) {
             backend.enter();
             Model model = recipe.build();
-            WeightBuffer buffer = WeightBuffer.allocate(model.table(), arena);
+            var buffer = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
             Safetensors.load(weights, buffer);
             try (Measure measure = new Measure(recipe, model, buffer, Films.evaluation(recipe, tables, threads),
                     backend)) {

@@ -36,11 +36,11 @@ public final class PooledTraining {
      * @param out folder for best.safetensors and last.safetensors
      */
     public static Result run(Recipe recipe, List<Path> train, List<Path> validation, Optional<Path> start, Path out,
-            int threads,
+            Compute compute,
             Listener listener) throws IOException {
         long begin = System.nanoTime();
-        try (CoreLease lease = CoreLease.acquire(threads);
-                Session s = new Session(recipe, train, validation, threads)) {
+        try (CoreLease lease = CoreLease.acquire(compute.threads());
+                Session s = new Session(recipe, train, validation, compute)) {
             s.enter();
             if (start.isPresent()) Safetensors.load(start.get(), s.weights());
             else

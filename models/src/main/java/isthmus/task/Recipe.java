@@ -1,5 +1,6 @@
 package isthmus.task;
 
+import isthmus.backend.Backend;
 import isthmus.backend.Precision;
 import isthmus.data.Augment;
 import isthmus.data.LabelTable;
@@ -119,6 +120,13 @@ public record Recipe(String model, List<String> labels, LabelTable.Uncertain unc
         return new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), spec(optimizer),
                 new Schedule(warmup, minFactor), clipNorm,
                 Precision.parse(precision), batch, seed);
+    }
+
+    /** The same for a device, which decides what {@code amp} is. */
+    Trainer.Options options(Backend backend) {
+        Trainer.Options o = options();
+        Precision p = Precision.isAmp(precision) ? backend.amp() : o.precision();
+        return new Trainer.Options(o.loss(), o.update(), p, o.batch(), o.accumulate(), o.seed());
     }
 
     private static OptimizerSpec spec(Optimizer o) {

@@ -1,7 +1,6 @@
 package isthmus.task;
 
 import isthmus.backend.Backend;
-import isthmus.backend.Backends;
 import isthmus.nn.Model;
 import isthmus.tensor.WeightBuffer;
 import isthmus.train.Trainer;
@@ -21,13 +20,14 @@ final class Session implements AutoCloseable {
     final Measure measure;
     private final Backend backend;
 
-    Session(Recipe recipe, List<Path> train, List<Path> validation, int threads) {
+    Session(Recipe recipe, List<Path> train, List<Path> validation, Compute compute) {
+        int threads = compute.threads();
         this.recipe = recipe;
         this.model = recipe.build();
-        this.backend = Backends.cpu(threads);
+        this.backend = compute.open();
         this.films = Films.training(recipe, train, threads);
         int batch = Math.min(recipe.batch(), films.size());
-        this.trainer = new Trainer(model, recipe.options().withBatch(batch, 1), backend);
+        this.trainer = new Trainer(model, recipe.options(backend).withBatch(batch, 1), backend);
         this.measure = new Measure(recipe, model, trainer.weights(), Films.evaluation(recipe, validation, threads),
                 backend);
     }
@@ -48,6 +48,7 @@ final class Session implements AutoCloseable {
 
     @Override
     public void close() {
+        backend.enter();
         measure.close();
         trainer.close();
         films.close();

@@ -20,15 +20,15 @@ import java.util.concurrent.CancellationException;
 public final class XraySite implements LocalTrainer, AutoCloseable {
     private final Path train;
     private final Path validation;
-    private final int threads;
+    private final Compute compute;
     private String recipeText;
     private Session session;
 
     /** A site with its CSV files; films are read when the first task comes. */
-    public XraySite(Path train, Path validation, int threads) {
+    public XraySite(Path train, Path validation, Compute compute) {
         this.train = train;
         this.validation = validation;
-        this.threads = threads;
+        this.compute = compute;
     }
 
     @Override
@@ -66,7 +66,7 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
 
     private CoreLease acquire(Progress progress) throws IOException {
         progress.report(0, 0, "waiting for free cores");
-        return CoreLease.acquire(threads);
+        return CoreLease.acquire(compute.threads());
     }
 
     private Session session(String text) {
@@ -75,7 +75,7 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
             session = null;
         }
         if (session == null) {
-            session = new Session(Recipe.fromJson(text), List.of(train), List.of(validation), threads);
+            session = new Session(Recipe.fromJson(text), List.of(train), List.of(validation), compute);
             recipeText = text;
         }
         session.enter();

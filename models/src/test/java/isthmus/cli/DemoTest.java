@@ -22,7 +22,7 @@ class DemoTest {
                 .toList();
         var silent = new Terminal(new PrintStream(PrintStream.nullOutputStream()),
                 new PrintStream(PrintStream.nullOutputStream()), false, false);
-        DemoReport report = new Demo(silent, folder, two, 1).run();
+        DemoReport report = new Demo(silent, folder, two, 1, isthmus.task.Compute.cpu(2)).run();
         assertEquals(1, report.rounds());
         long parameters = Recipe.pneumonia().build().table().elements();
         assertEquals(parameters, report.parameters());

@@ -43,7 +43,7 @@ class DiscreetTrainerTest {
         Path csv = Files.writeString(folder.resolve("films.csv"), "Path,Pneumonia\nmueller_hans_1950.jpg,1.0\n");
         Files.writeString(folder.resolve("mueller_hans_1950.jpg"), "no film");
         Recipe recipe = Recipe.pneumonia();
-        try (XraySite site = new XraySite(csv, csv, 1); Arena arena = Arena.ofConfined()) {
+        try (XraySite site = new XraySite(csv, csv, isthmus.task.Compute.cpu(1)); Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = WeightBuffer.allocate(recipe.build().table(), arena);
             var e = assertThrows(DiscreetTrainer.FilmsException.class,
                     () -> new DiscreetTrainer(site).train(weights, task(recipe.toJson()), SILENT));
@@ -57,7 +57,8 @@ class DiscreetTrainerTest {
 
     @Test
     void whatIsWrongInTheRecipeIsTold() {
-        var untouched = new XraySite(folder.resolve("none.csv"), folder.resolve("none.csv"), 1);
+        var untouched = new XraySite(folder.resolve("none.csv"), folder.resolve("none.csv"),
+                isthmus.task.Compute.cpu(1));
         var e = assertThrows(IllegalArgumentException.class,
                 () -> new DiscreetTrainer(untouched).train(null,
                         task(Recipe.pneumonia().toJson().replace("xraynet", "xraynett")), SILENT));

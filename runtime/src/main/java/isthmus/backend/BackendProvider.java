@@ -1,5 +1,6 @@
 package isthmus.backend;
 
+import java.util.List;
 import java.util.Optional;
 
 /** How a backend says that it is there. Found by {@link java.util.ServiceLoader}. */
@@ -9,6 +10,11 @@ public interface BackendProvider {
 
     /** Why the device cannot be used here; empty if it can. */
     Optional<String> problem();
+
+    /** What was found of the device and of what it needs, for reports: name, versions, files, and what is missing. */
+    default List<String> describe() {
+        return List.of();
+    }
 
     /** Opens the device for one computing thread that uses up to {@code threads} cores. */
     Backend open(int threads);

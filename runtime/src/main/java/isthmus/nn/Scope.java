@@ -216,7 +216,9 @@ public final class Scope {
     public Value avgPool(Value x, Window window) { return apply(new AvgPool(window), x); }
 
     /** Mean over all positions, {@code [N,C,1,...]}. */
-    public Value channelMeans(Value x) { return apply(new GlobalAvgPool(), x); }
+    public Value channelMeans(Value x) {
+        return apply(new GlobalAvgPool(), x);
+    }
 
     /** Mean over all positions, then {@code [N,C]}. */
     public Value globalAvgPool(Value x) {

@@ -20,7 +20,8 @@ record EfficientNetB0(int classes, float dropout, float stochasticDepth) impleme
     private record Stage(int expansion, int kernel, int stride, int channels, int blocks) {}
 
     private static final List<Stage> STAGES = List.of(new Stage(1, 3, 1, 16, 1), new Stage(6, 3, 2, 24, 2),
-            new Stage(6, 5, 2, 40, 2), new Stage(6, 3, 2, 80, 3), new Stage(6, 5, 1, 112, 3), new Stage(6, 5, 2, 192, 4),
+            new Stage(6, 5, 2, 40, 2), new Stage(6, 3, 2, 80, 3), new Stage(6, 5, 1, 112, 3),
+            new Stage(6, 5, 2, 192, 4),
             new Stage(6, 3, 1, 320, 1));
     private static final Window POINT = Window.of(2, 1, 1, 0);
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import isthmus.backend.Backend;
+import isthmus.backend.BackendProvider;
 import isthmus.backend.Backends;
 import isthmus.backend.Precision;
 import java.io.IOException;
@@ -12,12 +13,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.DynamicNode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
+import org.opentest4j.TestAbortedException;
 
 /**
  * What PyTorch computes, as small cases: a folder of them by the system property {@code reference.dir}, or the copy in the
@@ -32,7 +35,13 @@ class ReferenceCasesTest {
     /** The system property {@code isthmus.device}, or the CPU. */
     private static String device() {
         String given = System.getProperty("isthmus.device", "");
-        return given.isBlank() || given.startsWith("${") ? "cpu" : given;
+        String name = given.isBlank() || given.startsWith("${") ? "cpu" : given;
+        // The emulation is built where there is a C++ compiler.
+        Optional<String> problem = Backends.all().stream().filter(p -> p.name().equals("cuda-emulated")).findFirst()
+                .flatMap(BackendProvider::problem);
+        if (!name.equals("cuda-emulated") || problem.isEmpty()) return name;
+        System.out.println("reference cases: not run on " + name + ": " + problem.get());
+        throw new TestAbortedException(problem.get());
     }
 
     private static Path folder() {
