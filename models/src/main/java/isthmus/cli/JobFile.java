@@ -1,16 +1,16 @@
 package isthmus.cli;
 
-import isthmus.nn.Model;
 import isthmus.report.JsonFile;
+import isthmus.task.Compute;
 import isthmus.task.Recipe;
-import isthmus.tensor.Safetensors;
-import isthmus.tensor.WeightBuffer;
+import isthmus.task.StartWeights;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -50,13 +50,8 @@ record JobFile(String text, Recipe recipe) {
         return new JobFile(JsonFile.text(job), recipe);
     }
 
-    /** Writes the weights that the recipe's seed gives. */
+    /** Writes the weights that the recipe's seed gives, or those of the file that it names. */
     void writeStart(Path file) throws IOException {
-        Model model = recipe.build();
-        try (Arena arena = Arena.ofConfined()) {
-            WeightBuffer weights = WeightBuffer.allocate(model.table(), arena);
-            model.initialize(weights, recipe.seed());
-            Safetensors.write(file, weights, Map.of(Recipe.METADATA, recipe.toJson()));
-        }
+        StartWeights.write(recipe, Optional.empty(), List.of(), Compute.cpu(1), file, line -> {});
     }
 }

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import picocli.CommandLine.Option;
 
@@ -31,7 +32,7 @@ final class SiteCommand extends Command {
     @Option(names = "--val", required = true, paramLabel = "CSV", description = "Films to validate global models on.")
     private Path validation;
 
-    @Option(names = "--work", paramLabel = "DIR", description = "Folder for fetched weights and the log. Default: work in the kit.")
+    @Option(names = "--work", paramLabel = "DIR", description = "Folder for fetched weights, the optimizer's moments and the log. Default: work in the kit.")
     private Path work;
 
     @Option(names = "--server", paramLabel = "HOST:PORT", description = "Where the server is, if not where the kit says.")
@@ -58,7 +59,7 @@ final class SiteCommand extends Command {
             Address address = Address.parse(server);
             config = config.at(address.host(), address.port());
         }
-        try (XraySite site = new XraySite(data, validation, device.with(threads));
+        try (XraySite site = new XraySite(data, validation, device.with(threads), Optional.of(folder));
                 FederationClient client = new FederationClient(config, new DiscreetTrainer(site),
                         new Story(terminal))) {
             if (once) {

@@ -3,11 +3,14 @@ package isthmus.cli;
 import isthmus.admin.AdminClient;
 import isthmus.report.ProgressBar;
 import isthmus.task.Recipe;
+import isthmus.task.StartWeights;
 import isthmus.wire.JobStatus;
 import isthmus.wire.Refusal;
 import isthmus.wire.RefusalException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -24,8 +27,18 @@ final class SubmitCommand extends Command {
     @Parameters(index = "0", arity = "0..1", paramLabel = "JOB", description = "The job, in JSON.")
     private Path job;
 
-    @Option(names = "--weights", paramLabel = "FILE", description = "Weights (safetensors) to begin with. Default: from the recipe's seed.")
+    @Option(names = "--weights", paramLabel = "FILE", description = "Weights (safetensors) to begin with. Default: the recipe's, else from its seed.")
     private Path weights;
+
+    @Option(names = "--warm-start", paramLabel = "CSV", description = "Films that lie here (once a table), for a recipe whose"
+            + " warm_start trains on a few of them before the first round; they are not sent.")
+    private List<Path> warmStart = List.of();
+
+    @Option(names = "--threads", description = "Cores for the warm start. Default: all.")
+    private int threads = Runtime.getRuntime().availableProcessors();
+
+    @picocli.CommandLine.Mixin
+    private DeviceOption device = new DeviceOption();
 
     @Option(names = "--wait", description = "Watch the job to its end.")
     private boolean wait;
@@ -46,17 +59,34 @@ final class SubmitCommand extends Command {
             throw new CliException(Exit.USAGE,
                     "name the administrator's kit and the job: isthmus submit --kit DIR JOB");
         JobFile file = JobFile.read(job);
-        if (weights != null) InputFiles.require(weights, "weights in safetensors");
-        Path made = weights == null ? Files.createTempFile("isthmus-start", ".safetensors") : null;
+        checkStart(file.recipe());
+        file.recipe().federationNotes().forEach(n -> terminal.note("isthmus submit: " + n));
+        Path start = Files.createTempFile("isthmus-start", ".safetensors");
         try (AdminClient client = admin.open()) {
-            if (made != null) file.writeStart(made);
-            String id = send(terminal, client, file, made == null ? weights : made);
+            StartWeights.write(file.recipe(), Optional.ofNullable(weights), warmStart, device.with(threads), start,
+                    terminal::note);
+            String id = send(terminal, client, file, start);
             terminal.event(new Submitted(id));
             terminal.print("job " + id + " submitted");
             if (wait) follow(terminal, client, id);
         } finally {
-            if (made != null) Files.deleteIfExists(made);
+            Files.deleteIfExists(start);
         }
+    }
+
+    /** What the initial weights are made of, before anything long begins. */
+    private void checkStart(Recipe recipe) {
+        if (weights != null) InputFiles.require(weights, "weights in safetensors");
+        recipe.course().warmStart().weights().filter(w -> weights == null)
+                .ifPresent(w -> InputFiles.require(Path.of(w), "the recipe's warm_start.weights, in safetensors,"));
+        boolean trains = recipe.course().warmStart().trains();
+        if (trains && warmStart.isEmpty())
+            throw new CliException(Exit.USAGE, "the recipe's warm_start trains on a few films before the first round:"
+                    + " name a table of films that lie here with --warm-start CSV, or take subset out of the recipe");
+        if (!trains && !warmStart.isEmpty())
+            throw new CliException(Exit.USAGE, "--warm-start names films, but the recipe has no warm_start.subset");
+        for (Path table : warmStart)
+            InputFiles.require(table, "a CSV of films");
     }
 
     private String send(Terminal terminal, AdminClient client, JobFile file, Path start) throws Exception {

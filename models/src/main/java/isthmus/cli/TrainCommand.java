@@ -26,7 +26,8 @@ final class TrainCommand extends Command {
     @Option(names = "--val", arity = "1..*", paramLabel = "CSV", description = "Films to validate on, pooled and one by one.")
     private List<Path> validation = List.of();
 
-    @Option(names = "--recipe", paramLabel = "FILE", description = "How to train, in JSON. Default: the shipped recipe for pneumonia.")
+    @Option(names = "--recipe", paramLabel = "FILE", description = "How to train, in JSON; or the name of a shipped recipe:"
+            + " pneumonia (the default), resnet34-layerwise, resnet34-head.")
     private Path recipeFile;
 
     @Option(names = "--epochs", description = "Passes over the data instead of the recipe's.")
@@ -62,7 +63,7 @@ final class TrainCommand extends Command {
     /** What came out; {@code auroc} is that of the best model on all validation films. */
     record Report(double seconds, int images, int valImages, long parameters, int bestEpoch, Map<String, Double> auroc,
             List<Site> sites,
-            List<Epoch> epochs, String model) {}
+            List<Epoch> epochs, String ended, String model) {}
 
     @Override
     void run(Terminal terminal) throws Exception {
@@ -113,7 +114,7 @@ final class TrainCommand extends Command {
                 Scores.auroc(recipe, best.validation()), sites,
                 result.epochs().stream()
                         .map(e -> new Epoch(e.number(), e.loss(), e.validation().get("auroc"), e.seconds())).toList(),
-                result.bestModel().toString());
+                result.ended(), result.bestModel().toString());
     }
 
     /** A table's site: the folder it lies in. */
@@ -130,8 +131,17 @@ final class TrainCommand extends Command {
             table.add(row(site.name, site.images, site.auroc));
         table.add(row("all", report.valImages, report.auroc));
         terminal.print(table.text() + String.format(Locale.ROOT,
-                "epoch %d of %d, %d films, %,d parameters, %.1f s; files: %s",
-                report.bestEpoch, report.epochs.size(), report.images, report.parameters, report.seconds, folder));
+                "epoch %d of %d%s, %d films, %,d parameters, %.1f s; files: %s",
+                report.bestEpoch, report.epochs.size(), ended(report.ended), report.images, report.parameters,
+                report.seconds, folder));
+    }
+
+    private static String ended(String why) {
+        return switch (why) {
+            case "budget" -> " (the budget of time is spent)";
+            case "early_stop" -> " (no further gain)";
+            default -> "";
+        };
     }
 
     private static List<String> row(String name, int images, Map<String, Double> auroc) {
@@ -151,6 +161,9 @@ final class TrainCommand extends Command {
             this.terminal = terminal;
             this.epochs = epochs;
         }
+
+        @Override
+        public void prepared(String line) { terminal.note(line); }
 
         @Override
         public void ready(int training, int validation, long parameters, List<String> warnings) {

@@ -108,6 +108,12 @@ public final class BatchLoader implements AutoCloseable {
     /** Batches an epoch. */
     public int batches() { return batches; }
 
+    /** Pictures of an epoch's last batch. */
+    public int lastBatch() {
+        int rest = order.length - (batches - 1) * options.batch();
+        return Math.min(rest, options.batch());
+    }
+
     /** Pictures a batch has room for. */
     public int batchSize() { return options.batch(); }
 

@@ -17,6 +17,9 @@ public final class LabelTable {
     /** The value of a label that nobody gave, or that was uncertain under {@link Uncertain#IGNORE}. */
     public static final float UNKNOWN = -1;
 
+    /** A stream of random numbers that no picture and no shuffle uses. */
+    private static final long SAMPLE = -2;
+
     /** What an uncertain label (-1 in the file) counts as. */
     public enum Uncertain {
         /** Unknown: left out. */
@@ -116,6 +119,27 @@ public final class LabelTable {
         for (int i = 0; i < some.size(); i++)
             System.arraycopy(values, i * step * width, their, i * width, width);
         return new LabelTable(labels, some, their, warnings, dropped);
+    }
+
+    /**
+     * Some of the rows, chosen by a seed, in the table's order; every row has the same chance.
+     *
+     * @param count how many; at most all
+     */
+    public LabelTable sample(int count, long seed) {
+        int rows = rows();
+        int take = Math.min(count, rows);
+        var random = new CounterRandom();
+        random.at(seed, 0, SAMPLE);
+        var chosen = new ArrayList<Path>();
+        float[] kept = new float[take * labels.size()];
+        for (int row = 0; row < rows && chosen.size() < take; row++) {
+            // Knuth's selection sampling: each row with the chance of what is still wanted among what is left.
+            if (random.nextInt(rows - row) >= take - chosen.size()) continue;
+            System.arraycopy(values, row * labels.size(), kept, chosen.size() * labels.size(), labels.size());
+            chosen.add(files.get(row));
+        }
+        return new LabelTable(labels, chosen, kept, warnings, dropped);
     }
 
     /** Number of images. */

@@ -5,21 +5,28 @@ import java.util.Locale;
 import java.util.Optional;
 
 /** Finds the name that somebody who mistyped probably meant. */
-final class Nearest {
+public final class Nearest {
+    private static final int LONGEST = 64;
+
     private Nearest() {}
 
     /** The candidate with the smallest edit distance (Levenshtein, case ignored), if it is near enough to be meant. */
-    static Optional<String> of(String wanted, List<String> candidates) {
+    public static Optional<String> of(String wanted, List<String> candidates) {
         String best = null;
-        int bestDistance = Math.max(2, wanted.length() / 3) + 1;
+        int bestDistance = Math.max(2, cut(wanted).length() / 3) + 1;
         for (String candidate : candidates) {
-            int distance = distance(wanted.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT));
+            int distance = distance(cut(wanted), cut(candidate));
             if (distance < bestDistance) {
                 best = candidate;
                 bestDistance = distance;
             }
         }
         return Optional.ofNullable(best);
+    }
+
+    /** A hostile name of any length costs little. */
+    private static String cut(String name) {
+        return name.substring(0, Math.min(LONGEST, name.length())).toLowerCase(Locale.ROOT);
     }
 
     private static int distance(String a, String b) {

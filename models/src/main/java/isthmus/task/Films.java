@@ -25,17 +25,28 @@ public final class Films implements AutoCloseable {
         this.source = new LoaderSource(loader);
     }
 
-    /** Films to train on: shuffled, varied, whole batches only. */
+    /** Films to train on: shuffled and varied; whole batches only, unless the recipe wants the rest as well. */
     public static Films training(Recipe recipe, List<Path> tables, int threads) {
-        LabelTable table = table(recipe, tables);
+        return training(recipe, table(recipe, tables), threads);
+    }
+
+    /** The few films of a warm start, chosen by the recipe's seed: every one of them in every pass. */
+    public static Films few(Recipe recipe, List<Path> tables, int threads) {
+        LabelTable all = table(recipe, tables);
+        Recipe.Loader l = recipe.data().loader();
+        Recipe whole = recipe.with(new Recipe.Loader(l.batch(), l.accumulate(), false, l.workers(), l.prefetch()));
+        return training(whole, all.sample(recipe.course().warmStart().films(all.rows()), recipe.seed()), threads);
+    }
+
+    private static Films training(Recipe recipe, LabelTable table, int threads) {
         return new Films(table, decode(recipe, table, threads),
-                BatchLoader.Options.training(Math.min(recipe.batch(), table.rows()), recipe.seed(), recipe.augment()));
+                recipe.data().loader().training(table.rows(), recipe.seed(), recipe.data().augment()));
     }
 
     /** Films to measure on: in order, unchanged, all of them. */
     public static Films evaluation(Recipe recipe, List<Path> tables, int threads) {
         LabelTable table = table(recipe, tables);
-        return new Films(table, decode(recipe, table, threads), BatchLoader.Options.evaluation(recipe.batch()));
+        return new Films(table, decode(recipe, table, threads), recipe.data().loader().evaluation());
     }
 
     private static LabelTable table(Recipe recipe, List<Path> tables) {
@@ -50,6 +61,9 @@ public final class Films implements AutoCloseable {
 
     /** Number of films. */
     public int size() { return data.size(); }
+
+    /** Films in a batch. */
+    public int batchSize() { return loader.batchSize(); }
 
     /** Batches in a pass. */
     public int batches() { return loader.batches(); }

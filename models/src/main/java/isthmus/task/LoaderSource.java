@@ -29,6 +29,9 @@ public final class LoaderSource implements BatchSource {
     public int batches() { return loader.batches(); }
 
     @Override
+    public int lastBatch() { return loader.lastBatch(); }
+
+    @Override
     public int next(MemorySegment images, MemorySegment labels) {
         Batch b = epoch.next();
         images.copyFrom(b.images());

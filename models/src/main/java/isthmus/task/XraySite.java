@@ -8,9 +8,9 @@ import isthmus.tensor.WeightBuffer;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 
 /**
@@ -21,14 +21,25 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
     private final Path train;
     private final Path validation;
     private final Compute compute;
+    private final SiteMoments moments;
     private String recipeText;
     private Session session;
 
-    /** A site with its CSV files; films are read when the first task comes. */
+    /** A site that keeps nothing on disk; see the other constructor. */
     public XraySite(Path train, Path validation, Compute compute) {
+        this(train, validation, compute, Optional.empty());
+    }
+
+    /**
+     * A site with its CSV files; films are read when the first task comes.
+     *
+     * @param state folder where the optimizer's moments are kept from round to round, if a recipe wants that
+     */
+    public XraySite(Path train, Path validation, Compute compute, Optional<Path> state) {
         this.train = train;
         this.validation = validation;
         this.compute = compute;
+        this.moments = new SiteMoments(state);
     }
 
     @Override
@@ -36,21 +47,33 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
         try (CoreLease lease = acquire(progress)) {
             Session s = session(task.recipe());
             s.weights().copyFrom(weights);
+            begin(s, task, progress);
             int passes = s.recipe.localEpochs();
-            long steps = (long) passes * s.films.batches();
-            s.trainer.begin((task.round() - 1) * steps, task.rounds() * steps, task.rule().getOrDefault("mu", 0.0));
+            long batches = (long) passes * s.films.batches();
             double loss = 0;
             for (int p = 0; p < passes; p++) {
                 long done = (long) p * s.films.batches();
-                loss = s.pass((task.round() - 1L) * passes + p + 1, (step, of, samples, mean) -> {
+                loss = s.pass((task.round() - 1L) * passes + p + 1, (batch, of, samples, mean) -> {
                     if (progress.cancelled()) throw new CancellationException("the round no longer wants this result");
-                    progress.report(done + step, steps,
+                    progress.report(done + batch, batches,
                             String.format(Locale.ROOT, "round %d, loss %.3f", task.round(), mean));
                 });
             }
             weights.copyFrom(s.weights());
+            if (s.recipe.course().keepOptimizer()) moments.keep(s.trainer, task);
             return new SiteResult(s.films.size(), Map.of("loss", loss));
         }
+    }
+
+    /** Places the trainer on the job's schedule; its optimizer begins anew, or goes on, as the recipe says. */
+    private void begin(Session s, RoundTask task, Progress progress) {
+        long steps = s.recipe.localEpochs() * s.steps();
+        double proximal = task.rule().getOrDefault("mu", 0.0);
+        long first = (task.round() - 1) * steps;
+        if (s.recipe.course().keepOptimizer())
+            progress.report(0, 0, moments.begin(s.trainer, task, first, task.rounds() * steps, proximal));
+        else
+            s.trainer.begin(first, task.rounds() * steps, proximal);
     }
 
     @Override
@@ -75,8 +98,9 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
             session = null;
         }
         if (session == null) {
-            session = new Session(Recipe.fromJson(text), List.of(train), List.of(validation), compute);
+            session = Session.ofSite(Recipe.fromJson(text), train, validation, compute);
             recipeText = text;
+            moments.forget();
         }
         session.enter();
         return session;

@@ -9,11 +9,11 @@ import java.util.List;
 import javax.imageio.ImageIO;
 
 /** Writes small pictures with a table, for tests that need many files and know every pixel. */
-final class Films {
+public final class Films {
     private Films() {}
 
     /** Pictures of 40 x 36 pixels, each with its own pattern; labels Pneumonia (i is odd) and COVID-19 (each third). */
-    static LabelTable write(Path folder, int count) throws IOException {
+    public static LabelTable write(Path folder, int count) throws IOException {
         var text = new StringBuilder("Path,Pneumonia,COVID-19\n");
         for (int i = 0; i < count; i++) {
             String name = String.format("film%03d.png", i);

@@ -33,6 +33,14 @@ public sealed interface OptimizerSpec {
         }
     }
 
+    /** The same with another base learning rate. */
+    default OptimizerSpec withLearningRate(double rate) {
+        return switch (this) {
+            case Sgd s -> new Sgd(rate, s.momentum, s.nesterov, s.weightDecay);
+            case Adam a -> new Adam(rate, a.beta1, a.beta2, a.epsilon, a.weightDecay, a.decoupled, a.amsgrad);
+        };
+    }
+
     /** SGD with momentum 0.9. */
     static OptimizerSpec sgd(double learningRate) {
         return new Sgd(learningRate, 0.9, false, 0);

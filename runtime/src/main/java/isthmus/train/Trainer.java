@@ -58,6 +58,11 @@ public final class Trainer implements AutoCloseable {
             return new Options(loss, other, precision, batch, accumulate, seed);
         }
 
+        /** The same in another precision. */
+        public Options with(Precision other) {
+            return new Options(loss, update, other, batch, accumulate, seed);
+        }
+
         /** The same with other numbers of samples a batch and batches a step. */
         public Options withBatch(int samples, int batches) {
             return new Options(loss, update, precision, samples, batches, seed);

@@ -1,5 +1,6 @@
 package isthmus.train;
 
+import isthmus.tensor.WeightTable;
 import java.util.List;
 
 /**
@@ -19,6 +20,11 @@ public record UpdateRule(OptimizerSpec optimizer, List<ParameterGroup> groups, S
     /** An optimizer alone: constant learning rate, no clipping, no average. */
     public static UpdateRule of(OptimizerSpec optimizer) {
         return new UpdateRule(optimizer, List.of(), Schedule.CONSTANT, Clip.NONE, LossScaling.DEFAULT, Ema.OFF);
+    }
+
+    /** Throws if a group's pattern fits no parameter of a model with this table. */
+    public void check(WeightTable table) {
+        Stretch.of(table, groups, optimizer.weightDecay());
     }
 
     /** The same with parameter groups. */
