@@ -208,7 +208,8 @@ final class ModelCases {
                 compare("grad " + e.getKey(), p, e.getValue(), Math.max(1e-4, 4 * error.get("grad_worst").asDouble()));
         }
         if (half) {
-            double off = Math.abs(Math.sqrt(got) - Math.sqrt(expected)) / Math.sqrt(expected);
+            double norm = Math.sqrt(got) / trainer.lossScale();
+            double off = Math.abs(norm - Math.sqrt(expected)) / Math.sqrt(expected);
             outcome.check("norm of all gradients", off, Math.max(0.05, error.get("grad_all").asDouble()));
         }
     }
