@@ -39,6 +39,10 @@ final class ModelChoice {
         return size == null && channels == null && classes == null && labels.isEmpty() && attributes.isEmpty();
     }
 
+    boolean hasSize() { return size != null; }
+
+    boolean hasLabels() { return !labels.isEmpty(); }
+
     /** Fails for a name that the catalogue has not. */
     static void known(String model) {
         List<String> names = new ArrayList<>();

@@ -5,26 +5,21 @@ import isthmus.agent.OnnxCheck;
 import isthmus.data.BatchLoader;
 import isthmus.data.ImageDataset;
 import isthmus.data.LabelTable;
-import isthmus.nn.Model;
 import isthmus.onnx.OnnxExporter;
-import isthmus.onnx.OnnxFacts;
 import isthmus.task.Evaluation;
 import isthmus.task.Recipe;
-import isthmus.tensor.Safetensors;
-import isthmus.tensor.WeightBuffer;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.TreeMap;
 
 /** From saved weights to an ONNX file for the clinic, and the proof that it answers as training's own engine does. */
 final class OnnxFile {
     /** Largest difference that is taken for rounding; both sides compute in float32. */
-    private static final double TOLERANCE = 1e-4;
-    private static final String OWN = "isthmus.";
+    static final double TOLERANCE = 1e-4;
 
     /**
      * Outcome of a check: the largest difference of a probability, of a logit, and of a logit as a share of it beyond 1.
@@ -46,23 +41,16 @@ final class OnnxFile {
     /** Writes the model with labels, preprocessing and where its weights come from; says what the recipe was. */
     static Recipe write(Path weights, Path onnx) throws IOException {
         Recipe recipe = Evaluation.recipe(weights);
-        Model model = recipe.build();
         try (Arena arena = Arena.ofConfined()) {
-            WeightBuffer buffer = WeightBuffer.allocate(model.table(), arena);
-            Map<String, String> metadata = Safetensors.load(weights, buffer);
-            OnnxExporter.write(onnx, model, buffer,
-                    new OnnxFacts(OnnxFacts.Decision.SIGMOID, recipe.labels(), recipe.preprocess().toJson(),
-                            provenance(metadata), "isthmus", Version.TEXT));
+            Exportable what = Exportable.trained(weights, recipe, arena);
+            OnnxExporter.write(onnx, what.model(), what.weights(), what.facts());
         }
         return recipe;
     }
 
-    private static Map<String, String> provenance(Map<String, String> metadata) {
-        Map<String, String> all = new TreeMap<>();
-        metadata.forEach((key, value) -> {
-            if (!key.equals("isthmus.regions")) all.put(key.startsWith(OWN) ? key.substring(OWN.length()) : key, value);
-        });
-        return all;
+    /** Gives a finished file its name, over whatever had it before. */
+    static void move(Path finished, Path target) throws IOException {
+        Files.move(finished, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     }
 
     /** Runs ONNX Runtime and our own engine on the same films. */

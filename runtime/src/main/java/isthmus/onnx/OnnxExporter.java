@@ -13,12 +13,14 @@ import isthmus.graph.Graph;
 import isthmus.nn.Model;
 import isthmus.op.Kind;
 import isthmus.op.Value;
+import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.foreign.Arena;
 import java.nio.ByteOrder;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
@@ -47,32 +49,58 @@ public final class OnnxExporter {
     /** Name of the free first axis. */
     public static final String BATCH = "batch";
 
-    private static final long MAX_WEIGHT_BYTES = (2L << 30) - (64 << 20);
+    /** What weights may take, so that the rest fits under protobuf's 2 GiB as well. */
+    static final long MAX_WEIGHT_BYTES = (2L << 30) - (64 << 20);
 
     private final Graph graph;
     private final WeightBuffer weights;
     private final OnnxFacts facts;
+    private final DType precision;
+    private final HalfWeights room;
     private final OnnxNodes nodes = new OnnxNodes();
 
-    private OnnxExporter(Graph graph, WeightBuffer weights, OnnxFacts facts) {
+    private OnnxExporter(Graph graph, WeightBuffer weights, OnnxFacts facts, DType precision, HalfWeights room) {
         this.graph = graph;
         this.weights = weights;
         this.facts = facts;
+        this.precision = precision;
+        this.room = room;
     }
 
-    /** Writes a model with its weights; the file is there whole or not at all. */
+    /** Writes a model with its weights in float32; the file is there whole or not at all. */
     public static void write(Path file, Model model, WeightBuffer weights, OnnxFacts facts) throws IOException {
-        write(file, model.name(), model.graph(1, false), weights, facts);
+        write(file, model, weights, facts, DType.F32);
     }
 
     /**
-     * Writes an evaluation graph with its weights; the file is there whole or not at all.
+     * Writes a model with its weights; the file is there whole or not at all.
+     *
+     * @param precision F32, or F16 for weights and computing in half precision where that is safe; inputs and outputs are
+     *     float32 in both
+     */
+    public static void write(Path file, Model model, WeightBuffer weights, OnnxFacts facts, DType precision)
+            throws IOException {
+        write(file, model.name(), model.graph(1, false), weights, facts, precision);
+    }
+
+    /**
+     * Writes an evaluation graph with its weights in float32; the file is there whole or not at all.
      *
      * @param graph its first axis is the batch everywhere; it has an output {@code logits} {@code [N,classes]}
      */
     public static void write(Path file, String name, Graph graph, WeightBuffer weights, OnnxFacts facts)
             throws IOException {
-        ModelProto model = new OnnxExporter(graph, weights, facts).model(name);
+        write(file, name, graph, weights, facts, DType.F32);
+    }
+
+    private static void write(Path file, String name, Graph graph, WeightBuffer weights, OnnxFacts facts,
+            DType precision) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            write(file, new OnnxExporter(graph, weights, facts, precision, new HalfWeights(arena)).model(name));
+        }
+    }
+
+    private static void write(Path file, ModelProto model) throws IOException {
         Path folder = file.toAbsolutePath().getParent();
         Files.createDirectories(folder);
         Path temporary = Files.createTempFile(folder, file.getFileName().toString(), ".part");
@@ -91,9 +119,11 @@ public final class OnnxExporter {
 
     private ModelProto model(String name) {
         check();
+        GraphProto whole = graph(name);
+        if (precision == DType.F16) whole = new HalfGraph(new BatchNormFold(whole, room).build(), room).build();
         ModelProto.Builder model = ModelProto.newBuilder().setIrVersion(IR_VERSION).setProducerName(facts.producer())
                 .setProducerVersion(facts.version())
-                .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(OPSET)).setGraph(graph(name));
+                .addOpsetImport(OperatorSetIdProto.newBuilder().setVersion(OPSET)).setGraph(whole);
         facts.metadata(OPSET).forEach((key, value) -> model
                 .addMetadataProps(StringStringEntryProto.newBuilder().setKey(key).setValue(value)));
         return model.build();
@@ -115,9 +145,13 @@ public final class OnnxExporter {
             throw new OnnxException("onnx: the weights are another model's: "
                     + graph.table().differences(weights.table(), 3));
         }
-        if (weights.table().bytes() > MAX_WEIGHT_BYTES) {
-            throw new OnnxException("onnx: the weights take " + weights.table().bytes() + " bytes, more than the "
-                    + MAX_WEIGHT_BYTES + " that fit into one ONNX file");
+        if (precision != DType.F32 && precision != DType.F16)
+            throw new OnnxException("onnx: precision " + precision + " is not written; choose F32 or F16");
+        long bytes = weights.table().elements() * precision.bytes();
+        if (bytes > MAX_WEIGHT_BYTES) {
+            throw new OnnxException("onnx: the weights take " + bytes + " bytes, more than the " + MAX_WEIGHT_BYTES
+                    + " that fit into one ONNX file, which ends at 2 GiB"
+                    + (bytes / 2 <= MAX_WEIGHT_BYTES && precision == DType.F32 ? "; export with precision fp16" : ""));
         }
         if (ByteOrder.nativeOrder() != ByteOrder.LITTLE_ENDIAN)
             throw new OnnxException("onnx: raw weights are little-endian; export on a little-endian machine");

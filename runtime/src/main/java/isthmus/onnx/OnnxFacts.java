@@ -15,7 +15,7 @@ import tools.jackson.core.json.JsonFactory;
  *
  * @param decision how logits become probabilities
  * @param labels what each output, or each class of box, means, in order
- * @param preprocessing how an image becomes the input, as JSON text
+ * @param preprocessing how an image becomes the input, as JSON text; empty where that is not known
  * @param provenance where the weights come from, free text by key
  * @param producer name of the program that writes the file
  * @param version its version
@@ -60,7 +60,7 @@ public record OnnxFacts(Decision decision, List<String> labels, String preproces
         SortedMap<String, String> all = new TreeMap<>();
         provenance.forEach((key, value) -> all.put(PROVENANCE + key, value));
         all.put(LABELS, json(labels));
-        all.put(PREPROCESSING, preprocessing);
+        if (!preprocessing.isEmpty()) all.put(PREPROCESSING, preprocessing);
         all.put(DECISION, decision.name().toLowerCase(java.util.Locale.ROOT));
         all.put(OPSET, Integer.toString(opset));
         return all;
