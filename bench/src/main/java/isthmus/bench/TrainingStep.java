@@ -8,7 +8,6 @@ import isthmus.nn.Seeds;
 import isthmus.tensor.Shape;
 import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
-import isthmus.train.Schedule;
 import isthmus.train.Trainer;
 import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
@@ -73,8 +72,8 @@ public final class TrainingStep {
     }
 
     private static Trainer.Options options(int batch, Precision precision) {
-        return new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adamw(1e-3, 1e-2),
-                Schedule.CONSTANT, 0, precision, batch, 1);
+        return Trainer.Options.of(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adamw(1e-3, 1e-2), precision,
+                batch);
     }
 
     private static void fill(MemorySegment floats, boolean bits) {

@@ -31,9 +31,7 @@ public final class OnnxRun implements AutoCloseable {
     public record Room(MemorySegment memory, long[] shape) {}
 
     /** Names of the file's outputs. */
-    public Set<String> outputs() {
-        return inference.session().getOutputNames();
-    }
+    public Set<String> outputs() { return inference.session().getOutputNames(); }
 
     /**
      * Runs one batch.

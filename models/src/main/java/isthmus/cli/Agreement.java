@@ -121,8 +121,9 @@ final class Agreement implements AutoCloseable {
                 MemorySegment sure = run.outputs().contains(OnnxExporter.PROBABILITIES)
                         ? room.allocate(expected.byteSize(), 64)
                         : null;
-                if (sure != null) outputs.put(OnnxExporter.PROBABILITIES,
-                        new OnnxRun.Room(sure, shape(count, model.output())));
+                if (sure != null)
+                    outputs.put(OnnxExporter.PROBABILITIES,
+                            new OnnxRun.Room(sure, shape(count, model.output())));
                 run.run(pictures, shape(count, model.image()), outputs);
                 for (int n = 0; n < count; n++)
                     comparison.add(slice(expected, n, model.output()), slice(logits, n, model.output()),

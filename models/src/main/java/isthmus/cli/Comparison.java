@@ -44,9 +44,7 @@ final class Comparison {
         }
     }
 
-    private double at(MemorySegment m, int c, long s) {
-        return m.getAtIndex(F32, c * space + s);
-    }
+    private double at(MemorySegment m, int c, long s) { return m.getAtIndex(F32, c * space + s); }
 
     private double sum(MemorySegment m, long s) {
         double sum = 0;
@@ -62,9 +60,7 @@ final class Comparison {
         return best;
     }
 
-    private static double sigmoid(double x) {
-        return 1 / (1 + Math.exp(-x));
-    }
+    private static double sigmoid(double x) { return 1 / (1 + Math.exp(-x)); }
 
     private static double worse(double so, double off) {
         return Double.isNaN(off) ? Double.POSITIVE_INFINITY : Math.max(so, off);

@@ -12,7 +12,6 @@ import isthmus.tensor.Shape;
 import isthmus.train.Diagnosis;
 import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
-import isthmus.train.Schedule;
 import isthmus.train.SyntheticBatch;
 import isthmus.train.Trainer;
 import isthmus.zoo.ModelOptions;
@@ -109,8 +108,7 @@ final class DiagnoseCommand extends Command {
         Loss loss = model.equals("segresnet")
                 ? new Loss.DiceCrossEntropy(1e-5f, true)
                 : new Loss.BinaryCrossEntropy(List.of());
-        Trainer.Options options = new Trainer.Options(loss, OptimizerSpec.adam(1e-3), Schedule.CONSTANT, 0,
-                Precision.FP32, batch, 1);
+        Trainer.Options options = Trainer.Options.of(loss, OptimizerSpec.adam(1e-3), Precision.FP32, batch);
         return Checkup.run(made, options, Optional.ofNullable(weights),
                 SyntheticBatch.of(loss, batch, classes, 1), threads);
     }

@@ -88,8 +88,9 @@ final class ExportCommand extends Command {
         try (Arena arena = Arena.ofShared()) {
             Exportable what = read(file, arena);
             if (!check.isEmpty() && !what.trained())
-                throw new CliException(Exit.USAGE, "--check needs weights from a training or a federation, which say how films "
-                        + "are read; without it, seeded pictures are compared");
+                throw new CliException(Exit.USAGE,
+                        "--check needs weights from a training or a federation, which say how films "
+                                + "are read; without it, seeded pictures are compared");
             Report report = write(file, what, target);
             terminal.result(report);
             print(terminal, report);
@@ -156,8 +157,9 @@ final class ExportCommand extends Command {
 
     private static Half half(Agreement.Figures f, Path target) {
         if (Double.isInfinite(f.maxLogitDiff()))
-            throw new CliException(Exit.FAILED, target + ": in fp16 some results are no numbers: values leave the range of half "
-                    + "precision; export with --precision fp32. Nothing was written");
+            throw new CliException(Exit.FAILED,
+                    target + ": in fp16 some results are no numbers: values leave the range of half "
+                            + "precision; export with --precision fp32. Nothing was written");
         return new Half(f.images(), f.maxLogitDiff(), f.maxProbabilityDiff(),
                 Double.isNaN(f.changedDecisions()) ? null : f.changedDecisions());
     }
@@ -171,22 +173,27 @@ final class ExportCommand extends Command {
 
     private Report report(Exportable what, Path target, Agreement.Figures f, Half half) throws IOException {
         return new Report(target.toString(), what.model().name(), what.model().image().toString(), OnnxExporter.OPSET,
-                precision.name().toLowerCase(java.util.Locale.ROOT), Files.size(target), what.model().table().elements(),
+                precision.name().toLowerCase(java.util.Locale.ROOT), Files.size(target),
+                what.model().table().elements(),
                 what.facts().decision().name().toLowerCase(java.util.Locale.ROOT), what.facts().labels(), f.images(),
                 f.maxProbabilityDiff(), f.maxLogitDiff(), f.maxRelativeLogitDiff(), half);
     }
 
     private void print(Terminal terminal, Report r) {
-        terminal.print(String.format(java.util.Locale.ROOT, "%s: %s, image %s, ONNX opset %d, %s, %,d bytes, outputs %s",
-                r.onnx, r.model, r.image, r.opset, r.precision, r.bytes, ExportCheck.some(r.labels)));
+        terminal.print(
+                String.format(java.util.Locale.ROOT, "%s: %s, image %s, ONNX opset %d, %s, %,d bytes, outputs %s",
+                        r.onnx, r.model, r.image, r.opset, r.precision, r.bytes, ExportCheck.some(r.labels)));
         terminal.print("ONNX Runtime agrees with training: " + ExportCheck.text(r.imagesChecked, !check.isEmpty(),
                 r.onnxMaxAbsDiff, r.onnxMaxLogitDiff));
         if (r.fp16 == null) return;
-        terminal.print(String.format(java.util.Locale.ROOT, "fp16 beside fp32 on the same images: largest difference of a"
-                + " probability %.1e, of a logit %.1e%s", r.fp16.maxProbabilityDiff, r.fp16.maxLogitDiff,
+        terminal.print(String.format(java.util.Locale.ROOT,
+                "fp16 beside fp32 on the same images: largest difference of a"
+                        + " probability %.1e, of a logit %.1e%s",
+                r.fp16.maxProbabilityDiff, r.fp16.maxLogitDiff,
                 r.fp16.changedDecisions == null
                         ? ""
-                        : String.format(java.util.Locale.ROOT, ", other decisions %.2g %%", 100 * r.fp16.changedDecisions)));
+                        : String.format(java.util.Locale.ROOT, ", other decisions %.2g %%",
+                                100 * r.fp16.changedDecisions)));
     }
 
     private static Path sibling(Path weights) {

@@ -48,7 +48,8 @@ record Exportable(Model model, WeightBuffer weights, OnnxFacts facts, boolean tr
             throw new CliException(Exit.BAD_DATA, file + ": lacks " + in.report().missing().getFirst().name()
                     + " of that size; export needs all weights, isthmus import can start some anew");
         boolean boxes = in.model().output().rank() == 1 && in.model().output().dim(0) != in.classes();
-        OnnxFacts.Decision usual = boxes ? OnnxFacts.Decision.BOXES
+        OnnxFacts.Decision usual = boxes
+                ? OnnxFacts.Decision.BOXES
                 : in.model().output().rank() > 1 ? OnnxFacts.Decision.SOFTMAX : OnnxFacts.Decision.SIGMOID;
         return new Exportable(in.model(), in.weights(), facts(decision == null || boxes ? usual : decision,
                 said.labels(in.classes()), said.preprocessing(), metadata(file)), false);

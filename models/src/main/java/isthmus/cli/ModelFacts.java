@@ -89,13 +89,12 @@ final class ModelFacts {
         }
     }
 
-    private static Shape without(Shape image) {
-        return Shape.of(Arrays.copyOfRange(image.dims(), 1, image.rank()));
-    }
+    private static Shape without(Shape image) { return Shape.of(Arrays.copyOfRange(image.dims(), 1, image.rank())); }
 
     private List<String> said() {
         if (recipe != null) return recipe.labels();
-        return metadata.containsKey(LABELS) ? json(LABELS, new TypeReference<List<String>>() {}) : List.of();
+        return metadata.containsKey(LABELS) ? json(LABELS, new TypeReference<List<String>>() {
+        }) : List.of();
     }
 
     /** The outputs' names; numbered where nobody named them. */
@@ -106,7 +105,8 @@ final class ModelFacts {
 
     private ModelOptions options() {
         Map<String, List<Integer>> all = new LinkedHashMap<>();
-        if (metadata.containsKey(OPTIONS)) all.putAll(json(OPTIONS, new TypeReference<Map<String, List<Integer>>>() {}));
+        if (metadata.containsKey(OPTIONS)) all.putAll(json(OPTIONS, new TypeReference<Map<String, List<Integer>>>() {
+        }));
         all.putAll(choice.options().attributes());
         return ModelOptions.DEFAULT.with(all);
     }
@@ -125,7 +125,9 @@ final class ModelFacts {
     }
 
     private CliException wrong(String key, Throwable cause) {
-        return new CliException(Exit.BAD_DATA, file + ": its metadata's " + key + " is not understood: " + metadata.get(key)
-                + "; import the weights again", cause);
+        return new CliException(Exit.BAD_DATA,
+                file + ": its metadata's " + key + " is not understood: " + metadata.get(key)
+                        + "; import the weights again",
+                cause);
     }
 }

@@ -31,7 +31,8 @@ class PooledTrainingTest {
 
     private PooledTraining.Result run(Recipe recipe, SmallRecipe.Ear ear, Optional<Path> start, String out)
             throws IOException {
-        return PooledTraining.run(recipe, List.of(films), List.of(films), start, folder.resolve(out), Compute.cpu(1), ear);
+        return PooledTraining.run(recipe, List.of(films), List.of(films), start, folder.resolve(out), Compute.cpu(1),
+                ear);
     }
 
     private float[] weights(Path file) throws IOException {

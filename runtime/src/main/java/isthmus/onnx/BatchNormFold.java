@@ -66,9 +66,7 @@ final class BatchNormFold {
         return new Line(scale, v[2] - v[3] * scale);
     }
 
-    private MemorySegment values(String initialiser) {
-        return HalfWeights.values(initialisers.get(initialiser));
-    }
+    private MemorySegment values(String initialiser) { return HalfWeights.values(initialisers.get(initialiser)); }
 
     private boolean intoConvolution(NodeProto norm) {
         Integer at = makers.get(norm.getInput(0));

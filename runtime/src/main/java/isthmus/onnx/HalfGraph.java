@@ -71,9 +71,7 @@ final class HalfGraph {
             types.put(out, whole || measures ? OTHER : wanted);
     }
 
-    private int type(String name) {
-        return name.isEmpty() ? OTHER : types.get(name);
-    }
+    private int type(String name) { return name.isEmpty() ? OTHER : types.get(name); }
 
     private static int constant(NodeProto n) {
         for (AttributeProto a : n.getAttributeList())

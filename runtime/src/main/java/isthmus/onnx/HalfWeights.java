@@ -22,18 +22,14 @@ final class HalfWeights {
         return MemorySegment.ofBuffer(t.getRawData().asReadOnlyByteBuffer());
     }
 
-    static float value(MemorySegment values, long i) {
-        return values.getAtIndex(SINGLE, i);
-    }
+    static float value(MemorySegment values, long i) { return values.getAtIndex(SINGLE, i); }
 
     /** Room for so many float32 values. */
     MemorySegment room(long elements) {
         return arena.allocate(elements * Float.BYTES, Float.BYTES);
     }
 
-    static void set(MemorySegment room, long i, double value) {
-        room.setAtIndex(SINGLE, i, (float) value);
-    }
+    static void set(MemorySegment room, long i, double value) { room.setAtIndex(SINGLE, i, (float) value); }
 
     /** A float32 initialiser. */
     static TensorProto single(String name, MemorySegment values, long... dims) {
@@ -49,8 +45,9 @@ final class HalfWeights {
             float v = value(from, i);
             short h = Float.floatToFloat16(v);
             if (Float.isInfinite(Float.float16ToFloat(h)))
-                throw new OnnxException("onnx: " + t.getName() + " holds " + v + ", beyond float16's largest number 65504;"
-                        + " export with precision fp32");
+                throw new OnnxException(
+                        "onnx: " + t.getName() + " holds " + v + ", beyond float16's largest number 65504;"
+                                + " export with precision fp32");
             to.setAtIndex(HALF, i, h);
         }
         return tensor(t.getName(), TensorProto.DataType.FLOAT16_VALUE, to,

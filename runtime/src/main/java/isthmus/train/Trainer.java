@@ -38,12 +38,6 @@ public final class Trainer implements AutoCloseable {
             positive("accumulate", accumulate);
         }
 
-        /** The same without parameter groups, accumulation and average. */
-        public Options(Loss loss, OptimizerSpec optimizer, Schedule schedule, double clipNorm, Precision precision,
-                int batch, long seed) {
-            this(loss, UpdateRule.of(optimizer).with(schedule).with(Clip.norm(clipNorm)), precision, batch, 1, seed);
-        }
-
         private static void positive(String what, int n) {
             if (n < 1) throw new IllegalArgumentException("training: " + what + " is " + n + "; it is 1 or more");
         }

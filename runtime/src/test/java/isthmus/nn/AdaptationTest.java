@@ -19,7 +19,6 @@ import isthmus.tensor.WeightTable;
 import isthmus.train.Evaluator;
 import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
-import isthmus.train.Schedule;
 import isthmus.train.Trainer;
 import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
@@ -45,8 +44,9 @@ class AdaptationTest {
     }
 
     private static Trainer trainer(Model model, Precision precision, Backend backend) {
-        return new Trainer(model, new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-2),
-                Schedule.CONSTANT, 0, precision, BATCH, 1), backend);
+        return new Trainer(model,
+                Trainer.Options.of(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-2), precision, BATCH),
+                backend);
     }
 
     private static void fill(Trainer t, long seed) {

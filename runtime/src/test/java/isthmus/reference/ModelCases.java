@@ -14,7 +14,6 @@ import isthmus.tensor.WeightTable;
 import isthmus.train.Evaluator;
 import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
-import isthmus.train.Schedule;
 import isthmus.train.Trainer;
 import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
@@ -66,8 +65,7 @@ final class ModelCases {
             return Outcome.skipped(c.name(), outcome.precision,
                     "loss " + c.json().get("loss").asString() + " is not built yet");
         double lr = c.json().get("optimizer").get("sgd").get("lr").asDouble();
-        Trainer.Options options = new Trainer.Options(loss.get(), OptimizerSpec.sgd(lr), Schedule.CONSTANT, 0,
-                precision, image.dim(0), 0);
+        Trainer.Options options = Trainer.Options.of(loss.get(), OptimizerSpec.sgd(lr), precision, image.dim(0));
         try (Trainer trainer = new Trainer(model, options, backend)) {
             for (WeightTable.Entry e : model.table().entries()) {
                 MemorySegment.copy(initial(e), 0, trainer.weights().slice(e), ValueLayout.JAVA_FLOAT, 0,

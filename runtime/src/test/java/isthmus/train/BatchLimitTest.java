@@ -70,8 +70,8 @@ class BatchLimitTest {
 
     private static Trainer trainer(int batch, Backend backend) {
         Model model = Zoo.model("xraynet", Shape.of(1, 32, 32), 2, ModelOptions.DEFAULT);
-        return new Trainer(model, new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-3),
-                Schedule.CONSTANT, 0, Precision.FP32, batch, 1), backend);
+        return new Trainer(model, Trainer.Options.of(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-3),
+                Precision.FP32, batch), backend);
     }
 
     @Test

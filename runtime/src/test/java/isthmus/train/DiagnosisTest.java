@@ -63,8 +63,9 @@ class DiagnosisTest {
     private static Diagnosis diagnose(boolean activations, Adaptation adaptation, Precision precision,
             Consumer<WeightBuffer> change) {
         Model model = new Model("small", new Small(activations), Shape.of(1, 12, 12), adaptation);
-        Trainer.Options options = new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.sgd(0.01),
-                Schedule.CONSTANT, 3, precision, BATCH, 1);
+        Trainer.Options options = Trainer.Options
+                .of(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.sgd(0.01), precision, BATCH)
+                .with(UpdateRule.of(OptimizerSpec.sgd(0.01)).with(Clip.norm(3)));
         try (Backend backend = Backends.cpu(1); Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = WeightBuffer.allocate(model.table(), arena);
             model.initialize(weights, 1);

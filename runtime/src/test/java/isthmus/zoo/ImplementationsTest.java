@@ -10,7 +10,6 @@ import isthmus.nn.Model;
 import isthmus.tensor.Shape;
 import isthmus.train.Loss;
 import isthmus.train.OptimizerSpec;
-import isthmus.train.Schedule;
 import isthmus.train.Trainer;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,9 +23,8 @@ class ImplementationsTest {
             "xraynet,1,96,BF16"})
     void everyConvolutionAndProductIsFast(String name, int channels, int size, Precision precision) {
         Model model = Zoo.model(name, Shape.of(channels, size, size), 2, ModelOptions.DEFAULT);
-        Trainer.Options options = new Trainer.Options(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-3),
-                Schedule.CONSTANT, 0,
-                precision, 8, 1);
+        Trainer.Options options = Trainer.Options.of(new Loss.BinaryCrossEntropy(List.of()), OptimizerSpec.adam(1e-3),
+                precision, 8);
         try (Backend backend = Backends.cpu(1); Trainer trainer = new Trainer(model, options, backend)) {
             List<String> heavy = trainer.program().listing().stream()
                     .filter(l -> l.startsWith("conv") || l.startsWith("linear")).toList();
