@@ -1,5 +1,6 @@
 package isthmus.backend.cuda;
 
+import isthmus.bindings.NativeException;
 import isthmus.bindings.NativeMemory;
 import isthmus.bindings.cuda.CudaConstants;
 import isthmus.bindings.cuda.CudaDriver;
@@ -76,7 +77,14 @@ final class Device implements AutoCloseable {
 
     /** Device memory that may hold anything, owned by the arena. */
     long reserve(long bytes, Arena arena) {
-        long at = driver.alloc(words(bytes) * Integer.BYTES);
+        long at;
+        try {
+            at = driver.alloc(words(bytes) * Integer.BYTES);
+        } catch (NativeException e) {
+            if (e.status() != CudaConstants.CUDA_ERROR_OUT_OF_MEMORY) throw e;
+            throw e.in(String.format(Locale.ROOT, "%s has no %.2f GB left, %.2f GB are free; use a smaller batch", name,
+                    bytes / 1e9, driver.freeMemory() / 1e9));
+        }
         NativeMemory.owned(MemorySegment.ofAddress(at), 0, arena, s -> {
             enter();
             driver.free(s.address());

@@ -44,7 +44,7 @@ final class KernelSources implements AutoCloseable {
                 "copy_columns scale_channels scale_channels_backward", "upsample", "upsample upsample_backward",
                 "optim", "sgd adam proximal axpy average squares add_parts")
                 .forEach((file, kernels) -> {
-                    for (String k : kernels.split(" "))
+                    for (String k : kernels.split(" ", -1))
                         all.put(k, file);
                 });
         return all;
