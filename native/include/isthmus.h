@@ -230,6 +230,14 @@ IST_API int ist_conv(int dtype, const ist_window *window, const void *x, const f
 IST_API int ist_conv_backward_data(int dtype, const ist_window *window, const void *dy, const float *w, void *dx);
 IST_API int ist_conv_backward_weights(int dtype, const ist_window *window, const void *x, const void *dy, float *dw);
 
+/* The same for one channel in and out a group: groups = channels = out_channels, at most 512 taps, and along the last axis
+ * no dilation if there is a stride. w [channels,1,kernel] float32; the bias has the gradient ist_column_sum of dy. */
+IST_API int ist_depthwise(int dtype, const ist_window *window, const void *x, const float *w, const float *bias,
+                          void *y);
+IST_API int ist_depthwise_backward_data(int dtype, const ist_window *window, const void *dy, const float *w, void *dx);
+IST_API int ist_depthwise_backward_weights(int dtype, const ist_window *window, const void *x, const void *dy,
+                                           float *dw);
+
 /* ---- Losses on float32 logits [n,c]; gradient [n,c] may be NULL ---- */
 
 /* Mean of -log softmax at the label; rows with a negative label contribute nothing, and none left gives 0. */

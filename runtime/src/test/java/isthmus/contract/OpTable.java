@@ -81,6 +81,10 @@ final class OpTable {
         all.add(conv("conv 5x3", new Window(List.of(5, 3), List.of(1, 2), List.of(2, 0), List.of(1, 1)), 1, true, 2, 8,
                 8, 6, 9));
         all.add(conv("conv grouped, 16 a group", Window.of(2, 3, 2, 1), 2, true, 2, 32, 32, 6, 5));
+        for (int kernel : new int[]{3, 5})
+            for (int stride : new int[]{1, 2})
+                all.add(conv("conv depthwise " + kernel + ", stride " + stride, Window.of(2, kernel, stride, kernel / 2),
+                        33, stride == 1, 2, 33, 33, 9, 7));
         all.add(new OpCase("linear 513 -> 7").arg("x", ACTIVATION, 5, 513).arg("weight", WEIGHT, 7, 513)
                 .arg("bias", WEIGHT, 7).op(new Linear(true, false)));
         all.add(new OpCase("linear of low rank, down").arg("x", ACTIVATION, 17, 513).arg("weight", WEIGHT, 4, 513)

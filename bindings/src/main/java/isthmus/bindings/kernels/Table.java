@@ -59,6 +59,9 @@ final class Table {
     static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
     static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");
+    static final MethodHandle DEPTHWISE = LIBRARY.bind("ist_depthwise", "iippppp");
+    static final MethodHandle DEPTHWISE_BACKWARD_DATA = LIBRARY.bind("ist_depthwise_backward_data", "iipppp");
+    static final MethodHandle DEPTHWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_depthwise_backward_weights", "iipppp");
     static final MethodHandle CROSS_ENTROPY = LIBRARY.bind("ist_cross_entropy", "ippppll");
     static final MethodHandle BCE_WITH_LOGITS = LIBRARY.bind("ist_bce_with_logits", "ipppppll");
     static final MethodHandle FOCAL = LIBRARY.bind("ist_focal", "ipppddppll");

@@ -51,9 +51,9 @@ final class CpuBackend implements Backend {
     }
 
     private static final Map<Class<? extends Op>, Lowering> LOWERINGS = Map.ofEntries(
-            Map.entry(Conv.class, ConvKernels::forward),
-            Map.entry(Conv.BackwardData.class, ConvKernels::backwardData),
-            Map.entry(Conv.BackwardWeights.class, ConvKernels::backwardWeights),
+            Map.entry(Conv.class, CpuBackend::conv),
+            Map.entry(Conv.BackwardData.class, CpuBackend::convBackwardData),
+            Map.entry(Conv.BackwardWeights.class, CpuBackend::convBackwardWeights),
             Map.entry(Linear.class, LinearKernels::forward),
             Map.entry(Linear.BackwardData.class, LinearKernels::backwardData),
             Map.entry(Linear.BackwardWeights.class, LinearKernels::backwardWeights),
@@ -109,6 +109,27 @@ final class CpuBackend implements Backend {
 
     private static Lowering own(java.util.function.BiFunction<Node, Function<Value, DType>, Kernel> make) {
         return (dnnl, node, types) -> Optional.of(make.apply(node, types));
+    }
+
+    private static Optional<Kernel> conv(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        Conv op = (Conv) n.op();
+        if (DepthwiseConv.takes(op.window(), op.groups(), n.in(1).shape()))
+            return Optional.of(DepthwiseConv.forward(n, types));
+        return ConvKernels.forward(dnnl, n, types);
+    }
+
+    private static Optional<Kernel> convBackwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        Conv.BackwardData op = (Conv.BackwardData) n.op();
+        if (DepthwiseConv.takes(op.window(), op.groups(), n.in(1).shape()))
+            return Optional.of(DepthwiseConv.backwardData(n, types));
+        return ConvKernels.backwardData(dnnl, n, types);
+    }
+
+    private static Optional<Kernel> convBackwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
+        if (DepthwiseConv.takes(op.window(), op.groups(), op.weight()))
+            return Optional.of(DepthwiseConv.backwardWeights(n, types));
+        return ConvKernels.backwardWeights(dnnl, n, types);
     }
 
     @Override
