@@ -1,22 +1,21 @@
 package isthmus.cli;
 
+import isthmus.backend.Backend;
 import isthmus.backend.BackendProvider;
 import isthmus.backend.Backends;
+import isthmus.backend.Precision;
 import isthmus.bindings.NativeLibrary;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.bindings.onednn.OneDnn;
 import isthmus.bindings.onednn.OneDnnConstants;
+import isthmus.profile.Machine;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeSet;
 
 /** Says what this machine has and what of it is used. */
 @picocli.CommandLine.Command(name = "doctor", description = "Shows JDK, CPU, native libraries and GPU, and what of them is used.", footer = {
@@ -25,17 +24,11 @@ final class DoctorCommand extends Command {
     /** One native library. */
     record Library(String name, boolean usable, String version, String instructions, String path, String problem) {}
 
-    /** The processor. */
-    record Cpu(String model, int cores, List<String> features) {}
-
     /** All that was found; {@code problems} is empty if training works here. */
-    record Report(String isthmus, String jdk, String jdkHome, String os, Cpu cpu, long memoryBytes, long heapLimitBytes,
+    record Report(String isthmus, String jdk, String jdkHome, String os, Machine cpu, long memoryBytes,
+            long heapLimitBytes,
             String precisionAmp,
             List<Library> libraries, String gpu, List<String> problems) {}
-
-    private static final List<String> FEATURES = List.of("avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl",
-            "avx512dq",
-            "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8", "amx_fp16");
 
     @Override
     void run(Terminal terminal) throws IOException {
@@ -47,18 +40,22 @@ final class DoctorCommand extends Command {
 
     static Report look() throws IOException {
         List<Library> libraries = List.of(oneDnn(), kernels(), openMp(), onnxRuntime());
+        Machine machine = Machine.here();
+        boolean working = OneDnn.problem().isEmpty() && Kernels.problem().isEmpty();
         List<String> problems = libraries.stream().filter(l -> !l.usable).map(Library::problem).toList();
         return new Report(Version.TEXT, Runtime.version() + " (" + System.getProperty("java.vm.vendor") + ")",
                 System.getProperty("java.home"),
                 System.getProperty("os.name") + " " + System.getProperty("os.version") + " "
                         + System.getProperty("os.arch"),
-                cpu(), memory(), Runtime.getRuntime().maxMemory(), amp(), libraries, gpu(), problems);
+                machine, machine.memoryBytes(), Runtime.getRuntime().maxMemory(), amp(machine, working), libraries,
+                gpu(),
+                problems);
     }
 
     /** The machine as figures name it. */
     static isthmus.experiment.Poc.Machine machine() throws IOException {
-        Cpu cpu = cpu();
-        return new isthmus.experiment.Poc.Machine(cpu.model + ", " + cpu.cores + " cores", amp());
+        Machine here = Machine.here();
+        return new isthmus.experiment.Poc.Machine(here.model() + ", " + here.cores() + " cores", amp(here, true));
     }
 
     private static Library oneDnn() {
@@ -113,40 +110,16 @@ final class DoctorCommand extends Command {
         };
     }
 
-    private static Cpu cpu() throws IOException {
-        int cores = Runtime.getRuntime().availableProcessors();
-        Map<String, String> first = firstProcessor();
-        var flags = new TreeSet<>(List.of(first.getOrDefault("flags", "").split(" ")));
-        return new Cpu(first.getOrDefault("model name", "unknown"), cores,
-                FEATURES.stream().filter(flags::contains).toList());
-    }
-
-    private static Map<String, String> firstProcessor() throws IOException {
-        Map<String, String> values = new LinkedHashMap<>();
-        Path info = Path.of("/proc/cpuinfo");
-        if (!Files.isReadable(info)) return values;
-        for (String line : Files.readAllLines(info)) {
-            int colon = line.indexOf(':');
-            if (colon < 0) break;
-            values.put(line.substring(0, colon).strip(), line.substring(colon + 1).strip());
+    /** What {@code amp} means here; {@code working} if there is a backend to ask. */
+    private static String amp(Machine machine, boolean working) {
+        if (!working) return "unknown: the native libraries are missing";
+        try (Backend backend = Backends.cpu(1)) {
+            List<String> notes = Precision.notes("amp", backend);
+            if (!notes.isEmpty())
+                return "fp32: half precision would be slower, as " + backend.halfProblem().orElseThrow();
         }
-        return values;
-    }
-
-    private static long memory() {
-        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean m
-                ? m.getTotalMemorySize()
-                : 0;
-    }
-
-    /** What {@code amp} means here, and at which speed. */
-    private static String amp() throws IOException {
-        List<String> features = cpu().features;
-        if (features.contains("amx_bf16"))
-            return "bf16 on AMX tiles; master weights, gradients and statistics in float32";
-        if (features.contains("avx512_bf16"))
-            return "bf16 by AVX-512 dot products; master weights, gradients and statistics in float32";
-        return "bf16, emulated: this CPU has no bf16 instructions, so fp32 is as fast or faster";
+        return "bf16 " + (machine.features().contains("amx_bf16") ? "on AMX tiles" : "by AVX-512 dot products")
+                + "; master weights, gradients and statistics in float32";
     }
 
     /** What the devices beside the CPU say of themselves. */
@@ -184,8 +157,8 @@ final class DoctorCommand extends Command {
         terminal.print("isthmus     " + r.isthmus);
         terminal.print("JDK         " + r.jdk + ", " + r.jdkHome);
         terminal.print("system      " + r.os);
-        terminal.print("CPU         " + r.cpu.model + ", " + r.cpu.cores + " cores");
-        terminal.print("  features  " + String.join(" ", r.cpu.features));
+        terminal.print("CPU         " + r.cpu.model() + ", " + r.cpu.cores() + " cores");
+        terminal.print("  features  " + String.join(" ", r.cpu.features()));
         terminal.print(String.format(Locale.ROOT,
                 "memory      %.1f GB; Java heap up to %.1f GB (weights and pictures lie off it)",
                 r.memoryBytes / 1e9, r.heapLimitBytes / 1e9));

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Measures saved weights on labelled films. */
@@ -23,8 +24,8 @@ final class EvaluateCommand extends Command {
     @Option(names = "--report", paramLabel = "FILE", description = "Write the result there as JSON.")
     private Path report;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     /** What came out. */
     record Report(int images, Map<String, Double> auroc, double loss, double seconds) {}
@@ -34,7 +35,7 @@ final class EvaluateCommand extends Command {
         InputFiles.require(model, "a model in safetensors");
         for (Path table : data)
             InputFiles.require(table, "a CSV of films");
-        Evaluation.Result result = Evaluation.run(model, data, threads);
+        Evaluation.Result result = Evaluation.run(model, data, cores.threads());
         Notices.show(terminal, result.warnings());
         Report written = new Report(result.images(), Scores.auroc(result.recipe(), result.metrics()),
                 result.metrics().get("loss"),

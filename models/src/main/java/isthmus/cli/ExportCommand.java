@@ -65,8 +65,8 @@ final class ExportCommand extends Command {
     @Option(names = "--images", paramLabel = "N", description = "Seeded pictures to compare on. Default: 4, of volumes 2.")
     private Integer images;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     /** What fp16 changes, beside fp32 on the same images. */
     record Half(int images, double maxLogitDiff, double maxProbabilityDiff, Double changedDecisions) {}
@@ -136,7 +136,7 @@ final class ExportCommand extends Command {
         Files.createDirectories(folder);
         Path single = Files.createTempFile(folder, target.getFileName().toString(), ".fp32");
         Path fresh = Files.createTempFile(folder, target.getFileName().toString(), ".part");
-        try (ExportCheck checking = new ExportCheck(file, what, check, images(what.model()), threads)) {
+        try (ExportCheck checking = new ExportCheck(file, what, check, images(what.model()), cores.threads())) {
             OnnxExporter.write(single, what.model(), what.weights(), what.facts());
             Agreement.Figures figures = checking.of(single);
             if (!figures.agrees(OnnxFile.TOLERANCE))

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -23,8 +24,8 @@ final class InferCommand extends Command {
     @Parameters(index = "1..*", arity = "1..*", paramLabel = "IMAGE", description = "JPEG or PNG files.")
     private List<Path> images;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     /** One image: its findings, or why it could not be read. */
     record Read(String image, List<Finding> findings, String error) {}
@@ -36,7 +37,7 @@ final class InferCommand extends Command {
     void run(Terminal terminal) throws Exception {
         InputFiles.require(model, "a model in ONNX");
         List<Read> all = new ArrayList<>();
-        try (ImagingAgent agent = ImagingAgent.open(model, threads)) {
+        try (ImagingAgent agent = ImagingAgent.open(model, cores.threads())) {
             agent.notice().ifPresent(terminal::note);
             for (Path image : images)
                 all.add(read(terminal, agent, image));

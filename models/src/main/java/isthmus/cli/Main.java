@@ -12,7 +12,8 @@ import picocli.CommandLine.Spec;
         + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class,
                 EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class,
                 SubmitCommand.class, StatusCommand.class, ImportCommand.class, ExportCommand.class,
-                InferCommand.class, DiagnoseCommand.class, ExperimentCommand.class,
+                InferCommand.class, DiagnoseCommand.class, ExperimentCommand.class, ProfileCommand.class,
+                BenchCommand.class,
                 DoctorCommand.class}, footer = {"",
                         "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})
 public final class Main implements Runnable {
@@ -62,8 +63,6 @@ public final class Main implements Runnable {
                 at.getErr().println(at.getCommandSpec().qualifiedName() + ": " + Failures.text(e));
             return Failures.code(e);
         });
-        for (CommandLine each : line.getSubcommands().values())
-            describe(each);
         describe(line);
         return line;
     }
@@ -73,6 +72,7 @@ public final class Main implements Runnable {
         var usage = line.getCommandSpec().usageMessage();
         usage.exitCodeListHeading("%nExit codes:%n");
         usage.exitCodeList(Exit.list());
+        line.getSubcommands().values().forEach(Main::describe);
     }
 
     @Override

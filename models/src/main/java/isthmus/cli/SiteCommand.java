@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Takes part in a federation with the films of one hospital. */
@@ -38,8 +39,8 @@ final class SiteCommand extends Command {
     @Option(names = "--server", paramLabel = "HOST:PORT", description = "Where the server is, if not where the kit says.")
     private String server;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all; other Isthmus processes take turns.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     @picocli.CommandLine.Mixin
     private DeviceOption device = new DeviceOption();
@@ -49,6 +50,7 @@ final class SiteCommand extends Command {
 
     @Override
     void run(Terminal terminal) throws Exception {
+        int threads = cores.threads();
         for (Path table : new Path[]{data, validation})
             InputFiles.require(table, "a CSV of films");
         Path folder = work == null ? kit.resolve("work") : work;

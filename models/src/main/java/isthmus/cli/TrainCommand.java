@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Trains on films that lie in one place. */
@@ -45,8 +46,8 @@ final class TrainCommand extends Command {
     @Option(names = "--report", paramLabel = "FILE", description = "Write the result there as JSON, too.")
     private Path reportFile;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     @picocli.CommandLine.Mixin
     private DeviceOption device = new DeviceOption();
@@ -74,6 +75,7 @@ final class TrainCommand extends Command {
         }
         if (train.isEmpty() || validation.isEmpty())
             throw new CliException(Exit.USAGE, "name the films: --train CSV... and --val CSV...");
+        int threads = cores.threads();
         for (Path table : train)
             InputFiles.require(table, "a CSV of films");
         for (Path table : validation)
@@ -105,7 +107,7 @@ final class TrainCommand extends Command {
     private Report report(Recipe recipe, PooledTraining.Result result) throws IOException {
         List<Site> sites = new ArrayList<>();
         for (Path table : validation) {
-            Evaluation.Result one = Evaluation.run(result.bestModel(), List.of(table), device.with(threads));
+            Evaluation.Result one = Evaluation.run(result.bestModel(), List.of(table), device.with(cores.threads()));
             sites.add(new Site(siteName(table), table.toString(), one.images(), Scores.auroc(recipe, one.metrics())));
         }
         PooledTraining.Epoch best = result.epochs().get(result.best() - 1);

@@ -14,5 +14,5 @@ public record Compute(String device, int threads) {
     public static Compute cpu(int threads) { return new Compute("cpu", threads); }
 
     /** Opens the device for the calling thread. */
-    Backend open() { return Backends.open(device, threads); }
+    public Backend open() { return Backends.open(device, threads); }
 }

@@ -38,7 +38,7 @@ class CommandLineTest {
         Map<String, CommandLine> all = Main.commandLine().getSubcommands();
         assertEquals(
                 Set.of("demo", "train", "evaluate", "provision", "server", "site", "submit", "status", "import",
-                        "export", "infer", "doctor", "diagnose", "experiment"),
+                        "export", "infer", "profile", "bench", "doctor", "diagnose", "experiment"),
                 all.keySet());
         for (String name : all.keySet()) {
             Said said = run(name, "--help");

@@ -1,6 +1,7 @@
 package isthmus.backend;
 
 import isthmus.tensor.DType;
+import java.util.List;
 
 /**
  * Element type of activations and of the copies of weights that are computed with. Master weights, gradients of weights,
@@ -32,6 +33,14 @@ public enum Precision {
     public static Precision parse(String text, Backend backend) {
         if (!isAmp(text)) return parse(text);
         return backend.halfProblem().isPresent() ? FP32 : backend.amp();
+    }
+
+    /** What to tell people about the device's reading of a precision: one line where {@code amp} means float32. */
+    public static List<String> notes(String text, Backend backend) {
+        return isAmp(text)
+                ? backend.halfProblem().map(p -> "amp computes in fp32 here, as half precision would be slower: " + p)
+                        .stream().toList()
+                : List.of();
     }
 
     /** Whether the text leaves the choice to the device. */

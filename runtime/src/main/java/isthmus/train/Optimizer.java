@@ -93,6 +93,11 @@ final class Optimizer {
         return offset < all.byteSize() ? all.asSlice(offset, s.length() * Float.BYTES) : MemorySegment.NULL;
     }
 
+    /** Bytes that the pass over all weights reads and writes. */
+    long traffic() {
+        return 3 * n * Float.BYTES + 2 * state.table().bytes();
+    }
+
     /** Forgets moments and step count. */
     void reset() {
         step = 0;

@@ -124,9 +124,18 @@ public final class Trainer implements AutoCloseable {
     }
 
     private MicroStep compile(int batch) {
+        return MicroStep.compile(model, options, batch, backend, weights, gradients, weightBytes());
+    }
+
+    /** Bytes that weights, gradients, moments and averages take. */
+    public long weightBytes() {
         long copies = 2 + (sum == null ? 0 : 1) + (average == null ? 0 : 1);
-        long besides = weights.table().bytes() * copies + optimizer.state().table().bytes();
-        return MicroStep.compile(model, options, batch, backend, weights, gradients, besides);
+        return weights.table().bytes() * copies + optimizer.state().table().bytes();
+    }
+
+    /** Least traffic of an {@link #update}, in bytes: weights and moments are read and written, gradients read. */
+    public long updateBytes() {
+        return optimizer.traffic();
     }
 
     /** The model's weights, changed by every step; ask again after one. */

@@ -25,6 +25,9 @@ public final class Zoo {
             entry("resnet34", (classes, options) -> new ResNet34(classes)),
             entry("xraynet", (classes, options) -> new XrayNet(classes, options.dropout()))));
 
+    /** Networks of three spatial axes; all others have two. */
+    private static final Set<String> VOLUMES = Set.of("segresnet", "retinanet3d");
+
     private Zoo() {}
 
     /** A line of the catalogue; {@code attributes} are the keys that this network alone knows. */
@@ -34,6 +37,11 @@ public final class Zoo {
 
     /** Names of all networks. */
     public static Iterable<String> names() { return NETWORKS.keySet(); }
+
+    /** Whether a network takes volumes {@code [C,D,H,W]} rather than images {@code [C,H,W]}. */
+    public static boolean takesVolumes(String name) {
+        return VOLUMES.contains(name);
+    }
 
     /**
      * A model by name.
