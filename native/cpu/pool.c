@@ -36,11 +36,108 @@ INLINE void max_range(int dt, const ist_window *w, const void *x, void *y, uint8
     }
 }
 
+/* ---- Windows that tile the input, the usual 2x2 and 2x2x2: every input pixel has one window, lines run straight. ---- */
+
+INLINE int tiles(const ist_window *w, int64_t taps) {
+    for (int d = 0; d < 3; d++)
+        if (w->stride[d] != w->kernel[d] || w->padding[d] || w->dilation[d] != 1 || w->out[d] * w->kernel[d] != w->in[d])
+            return 0;
+    return volume(w->kernel) == taps && w->kernel[2] == 2;
+}
+
+/* Where the pixels of the first window of an output line lie: taps in order. */
+INLINE void tile_line(const ist_window *w, int64_t line, int64_t taps, int64_t at[8]) {
+    int64_t o1 = line % w->out[1], o0 = line / w->out[1] % w->out[0], n = line / w->out[1] / w->out[0];
+    for (int64_t t = 0; t < taps; t++) {
+        int64_t k0 = t / 2 / w->kernel[1], k1 = t / 2 % w->kernel[1];
+        at[t] = ((n * w->in[0] + o0 * w->kernel[0] + k0) * w->in[1] + o1 * w->kernel[1] + k1) * w->in[2] + t % 2;
+    }
+}
+
+/* A number is moved, not computed with: its bits as float32 has them, no rounding on the way back. */
+INLINE uint32_t load_bits(int dt, const void *p, int64_t i) {
+    return dt == IST_BF16 ? (uint32_t)((const uint16_t *)p)[i] << 16 : ((const uint32_t *)p)[i];
+}
+
+INLINE void store_bits(int dt, void *p, int64_t i, uint32_t bits) {
+    if (dt == IST_BF16) ((uint16_t *)p)[i] = (uint16_t)(bits >> 16);
+    else ((uint32_t *)p)[i] = bits;
+}
+
+/* One block of channels of one window; x is at its first pixel, the others `at` elements further. The winners' numbers
+ * are narrowed by themselves: vectors of bytes would want more channels than there are. */
+INLINE void max_tile(int dt, int64_t taps, const void *x, const int64_t *at, void *y, uint8_t *position, int64_t n) {
+    uint32_t where[CHANNELS];
+    SIMD for (int64_t j = 0; j < n; j++) {
+        uint32_t best = load_bits(dt, x, j), won = 0;
+        for (int64_t t = 1; t < taps; t++) {
+            uint32_t bits = load_bits(dt, x, at[t] + j);
+            float v, most;
+            memcpy(&v, &bits, 4);
+            memcpy(&most, &best, 4);
+            int wins = (v > most) | (v != v);
+            best = wins ? bits : best;
+            won = wins ? (uint32_t)t : won;
+        }
+        store_bits(dt, y, j, best);
+        where[j] = won;
+    }
+    if (position) SIMD for (int64_t j = 0; j < n; j++) position[j] = (uint8_t)where[j];
+}
+
+INLINE void max_tiles(int dt, int64_t taps, const ist_window *w, const void *x, void *y, uint8_t *position,
+                      int64_t from, int64_t to) {
+    int64_t c = w->channels, at[8], step[8];
+    for (int64_t line = from; line < to; line++) {
+        tile_line(w, line, taps, at);
+        for (int64_t t = 0; t < taps; t++) step[t] = (at[t] - at[0]) * c;
+        for (int64_t o = 0; o < w->out[2]; o++) {
+            for (int64_t b = 0; b < c; b += CHANNELS) {
+                int64_t out = (line * w->out[2] + o) * c + b;
+                max_tile(dt, taps, offset(dt, x, (at[0] + 2 * o) * c + b), step, (char *)y + out * (dt == IST_BF16 ? 2 : 4),
+                         position ? position + out : NULL, min64(CHANNELS, c - b));
+            }
+        }
+    }
+}
+
+INLINE void spread_tiles(int dt, int64_t taps, const ist_window *w, const void *dy, const uint8_t *position, void *dx,
+                         int64_t from, int64_t to) {
+    int64_t c = w->channels, at[8];
+    for (int64_t line = from; line < to; line++) {
+        tile_line(w, line, taps, at);
+        for (int64_t o = 0; o < w->out[2]; o++) {
+            int64_t out = (line * w->out[2] + o) * c;
+            for (int64_t t = 0; t < taps; t++) {
+                SIMD for (int64_t j = 0; j < c; j++) {
+                    uint32_t bits = load_bits(dt, dy, out + j);
+                    store_bits(dt, dx, (at[t] + 2 * o) * c + j, position[out + j] == (uint8_t)t ? bits : 0);
+                }
+            }
+        }
+    }
+}
+
+/* Runs a tile kernel for 2x2 or 2x2x2 windows, if these are such, and ends the function. */
+#define TRY_TILES(w, dtype, f, ...) \
+    do { \
+        int64_t lines = (w)->batch * (w)->out[0] * (w)->out[1], work = lines * (w)->out[2] * (w)->channels; \
+        if (tiles(w, 4)) { \
+            PARALLEL(work, lines, 1, TYPED(dtype, f, 4, w, __VA_ARGS__, from, to)); \
+            return IST_OK; \
+        } \
+        if (tiles(w, 8)) { \
+            PARALLEL(work, lines, 1, TYPED(dtype, f, 8, w, __VA_ARGS__, from, to)); \
+            return IST_OK; \
+        } \
+    } while (0)
+
 int KERNEL(max_pool)(int dtype, const ist_window *window, const void *x, void *y, uint8_t *position) {
     REQUIRE_DTYPE(dtype);
     REQUIRE_WINDOW(window);
     REQUIRE(volume(window->kernel) <= 256, "%s: a window of %lld positions; the limit is 256", __func__,
             (long long)volume(window->kernel));
+    TRY_TILES(window, dtype, max_tiles, x, y, position);
     int64_t rows = window->batch * volume(window->out);
     PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, max_range, window, x, y, position, from, to));
     return IST_OK;
@@ -77,6 +174,7 @@ int KERNEL(max_pool_backward)(int dtype, const ist_window *window, const void *d
     REQUIRE_DTYPE(dtype);
     REQUIRE_WINDOW(window);
     REQUIRE(position, "%s: the positions are NULL", __func__);
+    TRY_TILES(window, dtype, spread_tiles, dy, position, dx);
     int64_t rows = window->batch * volume(window->in);
     PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, gather_range, window, dy, position, 1.0f, dx, from, to));
     return IST_OK;
