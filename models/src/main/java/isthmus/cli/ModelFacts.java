@@ -105,8 +105,10 @@ final class ModelFacts {
 
     private ModelOptions options() {
         Map<String, List<Integer>> all = new LinkedHashMap<>();
-        if (metadata.containsKey(OPTIONS)) all.putAll(json(OPTIONS, new TypeReference<Map<String, List<Integer>>>() {
-        }));
+        if (recipe != null) all.putAll(recipe.network().attributes());
+        else if (metadata.containsKey(OPTIONS))
+            all.putAll(json(OPTIONS, new TypeReference<Map<String, List<Integer>>>() {
+            }));
         all.putAll(choice.options().attributes());
         return ModelOptions.DEFAULT.with(all);
     }

@@ -9,6 +9,7 @@ import isthmus.nn.Model;
 import isthmus.nn.Seeds;
 import isthmus.onnx.OnnxExporter;
 import isthmus.onnx.OnnxFacts;
+import isthmus.tensor.DType;
 import isthmus.tensor.WeightBuffer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -27,8 +28,12 @@ final class Exported implements AutoCloseable {
     final OnnxFacts facts;
     final Path file;
 
-    /** Writes the graph; labels are numbered. */
+    /** Writes the graph in float32; labels are numbered. */
     Exported(Path file, Graph graph, Preprocess preprocess, OnnxFacts.Decision decision) {
+        this(file, graph, preprocess, decision, DType.F32);
+    }
+
+    Exported(Path file, Graph graph, Preprocess preprocess, OnnxFacts.Decision decision, DType precision) {
         this.file = file;
         int outputs = graph.outputs().get(Model.LOGITS).shape().dim(1);
         List<String> labels = IntStream.range(0, outputs).mapToObj(i -> "finding " + i).toList();
@@ -39,7 +44,7 @@ final class Exported implements AutoCloseable {
             fill(weights.slice(name), name, middle(name), bound);
         });
         try {
-            OnnxExporter.write(file, "test", graph, weights, facts);
+            OnnxExporter.write(file, "test", graph, weights, facts, precision);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

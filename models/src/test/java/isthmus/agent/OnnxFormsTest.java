@@ -37,6 +37,7 @@ import isthmus.op.StochasticDepth;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.op.Window;
+import isthmus.tensor.DType;
 import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
@@ -150,6 +151,22 @@ class OnnxFormsTest {
 
     private static Value weight(Graph g, String name, int... dims) {
         return g.parameter(name, Shape.of(dims), Region.TRAINABLE);
+    }
+
+    /** Weights and computing rounded to 11 bits: far off would be a cast at the wrong place. */
+    @ParameterizedTest
+    @MethodSource("forms")
+    void halfPrecisionComesClose(Form form) {
+        Preprocess preprocess = Preprocess.imageNet(SIDE);
+        try (Exported exported = new Exported(folder.resolve("op.onnx"), form.graph(1), preprocess,
+                OnnxFacts.Decision.SIGMOID, DType.F16);
+                ReferenceBackend backend = new ReferenceBackend();
+                ImagingAgent agent = ImagingAgent.open(exported.file, 1, false);
+                OnnxCheck check = new OnnxCheck(agent, BATCH)) {
+            MemorySegment pictures = exported.pictures(BATCH, preprocess.elements());
+            check.compare(pictures, BATCH, exported.logits(form.graph(BATCH), pictures, backend), 0);
+            assertTrue(check.maxRelativeDifference() <= 1e-2, form + ": off by " + check.maxRelativeDifference());
+        }
     }
 
     @ParameterizedTest

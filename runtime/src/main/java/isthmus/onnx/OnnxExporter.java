@@ -93,7 +93,8 @@ public final class OnnxExporter {
         write(file, name, graph, weights, facts, DType.F32);
     }
 
-    private static void write(Path file, String name, Graph graph, WeightBuffer weights, OnnxFacts facts,
+    /** As {@link #write(Path, String, Graph, WeightBuffer, OnnxFacts)}, in F32 or F16. */
+    public static void write(Path file, String name, Graph graph, WeightBuffer weights, OnnxFacts facts,
             DType precision) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             write(file, new OnnxExporter(graph, weights, facts, precision, new HalfWeights(arena)).model(name));

@@ -18,9 +18,11 @@ import isthmus.nn.Model;
 import isthmus.op.Cast;
 import isthmus.op.Flatten;
 import isthmus.op.Kind;
+import isthmus.op.Linear;
 import isthmus.op.Relu;
 import isthmus.op.Spec;
 import isthmus.op.Value;
+import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
@@ -28,8 +30,10 @@ import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -188,6 +192,32 @@ class OnnxExporterTest {
                             "Identity image -> same", "Sigmoid logits -> probabilities"),
                     g.getNodeList().stream().map(n -> n.getOpType() + " " + n.getInput(0) + " -> " + n.getOutput(0))
                             .toList());
+        }
+    }
+
+    /** The weights are a hole in a file, so that nothing of that size is ever held. */
+    @Test
+    void weightsThatOneFileCannotHoldAreRefused() throws IOException {
+        Graph graph = new Graph();
+        Value x = graph.input("image", new Spec(Shape.of(1, 8, 1, 1), Kind.FLOAT));
+        Value flat = graph.apply("fc", new Flatten(), x).getFirst();
+        Value w = graph.parameter("fc.weight", Shape.of(70_000_000, 8), Region.TRAINABLE);
+        graph.output("logits", graph.apply("fc", new Linear(true, false), flat, w,
+                graph.parameter("fc.bias", Shape.of(70_000_000), Region.TRAINABLE)).getFirst());
+        Path hole = folder.resolve("hole");
+        OnnxFacts boxes = new OnnxFacts(OnnxFacts.Decision.BOXES, List.of("box"), "", Map.of(), "isthmus", "test");
+        try (Arena arena = Arena.ofConfined();
+                FileChannel file = FileChannel.open(hole, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ,
+                        StandardOpenOption.WRITE, StandardOpenOption.SPARSE)) {
+            WeightTable table = graph.table();
+            WeightBuffer weights = new WeightBuffer(table,
+                    file.map(FileChannel.MapMode.READ_WRITE, 0, table.bytes(), arena));
+            Path out = folder.resolve("large.onnx");
+            OnnxException e = assertThrows(OnnxException.class,
+                    () -> OnnxExporter.write(out, "large", graph, weights, boxes));
+            assertTrue(e.getMessage().contains("2520000000 bytes") && e.getMessage().contains("2 GiB")
+                    && e.getMessage().contains("fp16"), e.getMessage());
+            assertFalse(Files.exists(out));
         }
     }
 }
