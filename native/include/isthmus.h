@@ -238,6 +238,13 @@ IST_API int ist_depthwise_backward_data(int dtype, const ist_window *window, con
 IST_API int ist_depthwise_backward_weights(int dtype, const ist_window *window, const void *x, const void *dy,
                                            float *dw);
 
+/* Forward convolution of one group in float32, with sums that are precise to a few roundings however many terms they have;
+ * arguments as ist_conv. scratch: `bytes` of memory for the time of the call, at least what conv_dense_scratch says for one
+ * thread; with less than for all threads fewer work. Bits do not depend on threads. An infinite sum becomes a NaN. */
+IST_API int ist_conv_dense_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
+IST_API int ist_conv_dense(const ist_window *window, const float *x, const float *w, const float *bias, float *y,
+                           void *scratch, int64_t bytes);
+
 /* ---- Losses on float32 logits [n,c]; gradient [n,c] may be NULL ---- */
 
 /* Mean of -log softmax at the label; rows with a negative label contribute nothing, and none left gives 0. */

@@ -32,13 +32,14 @@ import java.util.function.Supplier;
 /**
  * Convolutions by oneDNN: activations channels-last, weights in the layout that oneDNN chooses for the shape. The float32
  * master weights are converted on every step, and weight gradients are converted back: plain weights would run reference
- * code. Where oneDNN has nothing fast, our direct kernels serve.
+ * code. Where oneDNN has nothing fast, our direct kernels serve; and float32 goes forward through {@link DenseConv}.
  */
 final class ConvKernels {
     private ConvKernels() {}
 
     static Optional<Kernel> forward(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv op = (Conv) n.op();
+        if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32) return Optional.of(new DenseConv(n, dnnl.threads));
         return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> DirectConv.forward(n, types));
     }
 

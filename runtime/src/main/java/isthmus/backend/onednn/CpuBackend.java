@@ -104,7 +104,7 @@ final class CpuBackend implements Backend {
             throw new IllegalArgumentException("the CPU backend needs at least one thread, not " + threads);
         this.threads = threads;
         OneDnn.ompSetNumThreads(threads);
-        this.dnnl = new Dnnl();
+        this.dnnl = new Dnnl(threads);
     }
 
     private static Lowering own(java.util.function.BiFunction<Node, Function<Value, DType>, Kernel> make) {

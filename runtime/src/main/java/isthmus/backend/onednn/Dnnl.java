@@ -32,8 +32,11 @@ final class Dnnl implements AutoCloseable {
     final MemorySegment stream;
     /** Attributes of every primitive: scratch memory is ours to place. */
     final MemorySegment attributes;
+    /** How many threads each call may use. */
+    final int threads;
 
-    Dnnl() {
+    Dnnl(int threads) {
+        this.threads = threads;
         engine = OneDnn.engineCreate(DNNL_CPU, 0);
         stream = OneDnn.streamCreate(engine, DNNL_STREAM_DEFAULT_FLAGS);
         attributes = OneDnn.primitiveAttrCreate();
