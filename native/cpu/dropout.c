@@ -1,23 +1,10 @@
 /* Dropout and stochastic depth whose mask is a function of seed, step, op and place, so that nothing is stored for the backward pass. */
-#include "kernel.h"
-
-/* The finaliser of splitmix64 (Steele, Lea and Flood 2014). */
-INLINE uint64_t mix(uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-#define GOLDEN 0x9E3779B97F4A7C15u
+#include "random.h"
 
 /* 24 random bits as a number in [0, 1) are at least p exactly if they are at least this. */
 INLINE uint64_t threshold_of(float p) { return (uint64_t)ceil((double)p * 0x1p24); }
 
-INLINE uint64_t key_of(const int64_t *state, int op) {
-    return mix((uint64_t)state[0] ^ mix((uint64_t)state[1] * GOLDEN + (uint64_t)(int64_t)op));
-}
-
-INLINE int kept(uint64_t key, int64_t i, uint64_t threshold) { return mix(key + (uint64_t)i * GOLDEN) >> 40 >= threshold; }
+INLINE int kept(uint64_t key, int64_t i, uint64_t threshold) { return draw(key, i) >= threshold; }
 
 INLINE void dropout_range(int dt, const void *x, void *y, float p, uint64_t key, int64_t from, int64_t to) {
     uint64_t threshold = threshold_of(p);

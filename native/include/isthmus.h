@@ -272,6 +272,26 @@ IST_API int ist_dice_ce(const float *logits, const int32_t *labels, float smooth
 /* Mean of |d| < beta ? d^2 / (2 beta) : |d| - beta / 2, with d = x - target; beta 0 is the absolute difference. */
 IST_API int ist_smooth_l1(const float *x, const float *target, float beta, float *loss, float *gradient, int64_t n);
 
+/* A detector's joined maps, [batch, length]: of each level the class map [anchors * classes, positions], then of each level the
+ * box map [anchors * codes, positions]; an anchor's number is (positions of the levels before + position) * anchors + a. */
+typedef struct ist_detection {
+    int64_t batch, levels, anchors, classes, codes; /* anchors at a position, less than 2^24 in all; at most 8 levels */
+    int64_t positions[8];
+    int64_t capacity;                 /* rows of targets a sample */
+    int64_t samples, least_negatives; /* anchors that are classified in a sample; and of them at least not matched */
+    double positive_fraction, pool;   /* of the samples matched; hardest negatives to draw one from */
+    double beta, class_weight, box_weight;
+} ist_detection;
+
+/* targets [batch, capacity, 2 + codes]: a matched anchor's number, its class and its box codes; a row with a negative number
+ * ends a sample. Chosen are up to samples x positive_fraction matched anchors, drawn at random, and n others: n is the number
+ * of the former (at least 1) times |1 - 1 / positive_fraction|, at least least_negatives, drawn from the pool x n others with
+ * the greatest logits. class_weight times the mean binary cross-entropy of the chosen, plus box_weight times the mean of
+ * smooth L1 (ist_smooth_l1) over all matched anchors' codes. state: as for ist_dropout. A NaN in a class map makes the loss
+ * one. The bits do not depend on the number of threads; gradient may be NULL. */
+IST_API int ist_detection_loss(const ist_detection *detection, const float *maps, const float *targets,
+                               const int64_t *state, float *loss, float *gradient);
+
 /* Row-wise softmax; in place allowed. */
 IST_API int ist_softmax(const float *x, float *y, int64_t n, int64_t c);
 

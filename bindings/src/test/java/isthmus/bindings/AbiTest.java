@@ -79,6 +79,7 @@ class AbiTest {
                         Map.entry("sizeof(ist_adam_options)", KernelStructs.ADAM_BYTES),
                         Map.entry("offsetof(ist_adam_options, gradient_scale)", KernelStructs.ADAM_GRADIENT_SCALE),
                         Map.entry("offsetof(ist_adam_options, step)", KernelStructs.ADAM_STEP),
+                        Map.entry("sizeof(ist_detection)", KernelStructs.DETECTION_BYTES),
                         Map.entry("sizeof(ist_window)", KernelStructs.WINDOW_BYTES),
                         Map.entry("offsetof(ist_window, in)", 32L), Map.entry("offsetof(ist_window, dilation)", 152L),
                         Map.entry("IST_F32", (long) Kernels.F32), Map.entry("IST_BF16", (long) Kernels.BF16),

@@ -16,6 +16,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
+import isthmus.op.DetectionLoss;
 import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
@@ -24,6 +25,7 @@ import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
 import isthmus.op.Linear;
+import isthmus.op.MapLayout;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Normalize;
@@ -100,6 +102,9 @@ final class OpTable {
         all.add(new OpCase("smooth_l1 of many, no quadratic part").arg("x", WEIGHT, 19, 1031)
                 .arg("target", TARGET, Shape.of(19, 1031), OpCase.grid("smooth_l1 of many", 19 * 1031))
                 .op(new SmoothL1(0)));
+        MapLayout volume = new MapLayout(List.of(List.of(7, 5, 6), List.of(4, 3, 3), List.of(2, 2, 2)), 3, 2);
+        all.add(detection("detection_loss of drawn samples", volume, 2, 40, new DetectionLoss.Sampling(16, 0.3, 4, 5),
+                IntStream.iterate(3, i -> i < volume.total(), i -> i + 23).limit(70).toArray()));
         addCommon(all, " 33 channels", 3, 33, 7, 9);
         addCommon(all, " 64 channels", 2, 64, 8, 8);
         addCommon(all, " 1 channel", 2, 1, 6, 5);
@@ -222,7 +227,32 @@ final class OpTable {
         all.add(map("dice_ce without background of " + x, new DiceCrossEntropy(0.5f, false), x, labels, classes));
     }
 
+    /** Rows of matched anchors (number, class, codes), then empty ones. */
+    private static OpCase detection(String name, MapLayout layout, int batch, int capacity,
+            DetectionLoss.Sampling sampling, int... anchors) {
+        DetectionLoss loss = new DetectionLoss(layout, capacity, sampling, 0.11, 1.5, 0.5);
+        float[] targets = new float[batch * capacity * loss.rowLength()];
+        Arrays.fill(targets, -1);
+        for (int i = 0; i < anchors.length; i++) {
+            int at = (i % batch * capacity + i / batch) * loss.rowLength();
+            targets[at] = anchors[i];
+            targets[at + 1] = anchors[i] % layout.classes();
+            for (int j = 2; j < loss.rowLength(); j++)
+                targets[at + j] = (float) Math.sin(i + j);
+        }
+        return new OpCase(name).arg("maps", WEIGHT, batch, layout.length())
+                .arg("targets", TARGET, Shape.of(batch, capacity * loss.rowLength()), targets).op(loss);
+    }
+
+    private static void detection(List<OpCase> all) {
+        MapLayout small = new MapLayout(List.of(List.of(2, 2), List.of(1, 1)), 2, 2);
+        all.add(detection("detection_loss", small, 2, 3, new DetectionLoss.Sampling(8, 0.5, 100, 1), 1, 9, 7));
+        all.add(detection("detection_loss, nothing matched", small, 1, 3,
+                new DetectionLoss.Sampling(8, 0.5, 100, 1)));
+    }
+
     private static void losses(List<OpCase> all) {
+        detection(all);
         maps(all, 2, 3, 2, 1, 3);
         all.add(new OpCase("smooth_l1").arg("x", WEIGHT, 3, 4)
                 .arg("target", TARGET, Shape.of(3, 4), OpCase.grid("smooth_l1", 12)).op(new SmoothL1(0.7f)));

@@ -12,6 +12,11 @@ public final class KernelStructs {
     /** Bytes of {@code ist_window}. */
     public static final long WINDOW_BYTES = 176;
 
+    /** Bytes of {@code ist_detection}. */
+    public static final long DETECTION_BYTES = 168;
+    /** Most levels of {@code ist_detection}. */
+    public static final int MOST_LEVELS = 8;
+
     /** Where {@code gradient_scale} and {@code step} lie, for those who change only them from step to step. */
     public static final long SGD_GRADIENT_SCALE = 32;
     public static final long SGD_STEP = 40;
@@ -47,6 +52,19 @@ public final class KernelStructs {
             longs(to, at, part);
             at += 3L * Long.BYTES;
         }
+    }
+
+    /** Writes what a detector's joined maps and their loss are; positions a level. */
+    public static void putDetection(MemorySegment to, long batch, long anchors, long classes, long codes,
+            long[] positions, long capacity, long samples, long leastNegatives, double positiveFraction, double pool,
+            double beta, double classWeight, double boxWeight) {
+        if (positions.length > MOST_LEVELS)
+            throw new IllegalArgumentException(positions.length + " levels; the limit is " + MOST_LEVELS);
+        longs(to, 0, batch, positions.length, anchors, classes, codes);
+        longs(to, 5L * Long.BYTES, java.util.Arrays.copyOf(positions, MOST_LEVELS));
+        long at = (5L + MOST_LEVELS) * Long.BYTES;
+        longs(to, at, capacity, samples, leastNegatives);
+        doubles(to.asSlice(at + 3L * Long.BYTES), positiveFraction, pool, beta, classWeight, boxWeight);
     }
 
     private static void doubles(MemorySegment to, double... values) {

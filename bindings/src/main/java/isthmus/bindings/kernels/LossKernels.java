@@ -40,4 +40,15 @@ public final class LossKernels {
             throw failure("ist_smooth_l1", t);
         }
     }
+
+    /** Loss of a detector's joined maps; gradient may be NULL. */
+    public static void detectionLoss(MemorySegment detection, MemorySegment maps, MemorySegment targets,
+            MemorySegment state, MemorySegment loss, MemorySegment gradient) {
+        try {
+            check("ist_detection_loss",
+                    (int) Table.DETECTION_LOSS.invokeExact(detection, maps, targets, state, loss, gradient));
+        } catch (Throwable t) {
+            throw failure("ist_detection_loss", t);
+        }
+    }
 }

@@ -69,6 +69,7 @@ final class Table {
     static final MethodHandle FOCAL = LIBRARY.bind("ist_focal", "ipppddppll");
     static final MethodHandle DICE_CE = LIBRARY.bind("ist_dice_ce", "ippfipplll");
     static final MethodHandle SMOOTH_L1 = LIBRARY.bind("ist_smooth_l1", "ippfppl");
+    static final MethodHandle DETECTION_LOSS = LIBRARY.bind("ist_detection_loss", "ipppppp");
     static final MethodHandle SOFTMAX = LIBRARY.bind("ist_softmax", "ippll");
     static final MethodHandle CHANNELS_FIRST = LIBRARY.bind("ist_channels_first", "iipiplll");
     static final MethodHandle CHANNELS_LAST = LIBRARY.bind("ist_channels_last", "iipiplll");

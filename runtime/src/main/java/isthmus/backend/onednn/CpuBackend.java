@@ -14,6 +14,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
+import isthmus.op.DetectionLoss;
 import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
@@ -93,6 +94,7 @@ final class CpuBackend implements Backend {
             Map.entry(CrossEntropy.class, own(LossLowering::crossEntropy)),
             Map.entry(DiceCrossEntropy.class, own(LossLowering::diceCrossEntropy)),
             Map.entry(SmoothL1.class, own(LossLowering::smoothL1)),
+            Map.entry(DetectionLoss.class, own(LossLowering::detection)),
             Map.entry(Focal.class, own(LossLowering::focal)),
             Map.entry(BceWithLogits.class, own(LossLowering::bceWithLogits)));
 

@@ -2,11 +2,14 @@ package isthmus.backend.onednn;
 
 import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
+import isthmus.bindings.kernels.KernelStructs;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.bindings.kernels.LossKernels;
 import isthmus.op.BceWithLogits;
+import isthmus.op.DetectionLoss;
 import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Focal;
+import isthmus.op.MapLayout;
 import isthmus.op.Node;
 import isthmus.op.SmoothL1;
 import isthmus.op.Value;
@@ -17,6 +20,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.IntStream;
 
 /** Losses by our own kernels, each with its gradient in one call. */
 final class LossLowering {
@@ -69,6 +73,22 @@ final class LossLowering {
         return new OwnKernel("smooth_l1", (a, arena) -> {
             Loss at = new Loss(n, a);
             return () -> LossKernels.smoothL1(at.logits, at.labels, beta, at.loss, at.gradient, size);
+        });
+    }
+
+    static Kernel detection(Node n, Function<Value, DType> types) {
+        DetectionLoss op = (DetectionLoss) n.op();
+        MapLayout layout = op.layout();
+        DetectionLoss.Sampling sampling = op.sampling();
+        long[] positions = IntStream.range(0, layout.levels().size()).mapToLong(layout::positions).toArray();
+        return new OwnKernel("detection_loss", (a, arena) -> {
+            Loss at = new Loss(n, a);
+            MemorySegment d = arena.allocate(KernelStructs.DETECTION_BYTES, Long.BYTES);
+            KernelStructs.putDetection(d, n.in(0).shape().dim(0), layout.anchors(), layout.classes(), layout.codes(),
+                    positions, op.capacity(), sampling.samples(), sampling.leastNegatives(),
+                    sampling.positiveFraction(), sampling.pool(), op.beta(), op.classWeight(), op.boxWeight());
+            MemorySegment state = a.scalars().segment();
+            return () -> LossKernels.detectionLoss(d, at.logits, at.labels, state, at.loss, at.gradient);
         });
     }
 
