@@ -12,6 +12,7 @@ module isthmus.runtime {
     exports isthmus.nn;
     exports isthmus.zoo;
     exports isthmus.train;
+    exports isthmus.detect;
     exports isthmus.onnx;
 
     uses isthmus.backend.BackendProvider;

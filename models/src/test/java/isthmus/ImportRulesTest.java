@@ -41,6 +41,7 @@ class ImportRulesTest {
             graph             -> backend op tensor
             nn                -> graph op tensor
             train             -> nn graph backend op tensor bindings.kernels
+            detect            -> train nn backend op tensor
             zoo               -> nn op tensor
             onnx              -> nn graph op tensor
             wire              -> tensor

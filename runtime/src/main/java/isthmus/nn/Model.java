@@ -3,6 +3,7 @@ package isthmus.nn;
 import isthmus.graph.Graph;
 import isthmus.op.Cast;
 import isthmus.op.Kind;
+import isthmus.op.MapLayout;
 import isthmus.op.Spec;
 import isthmus.op.Value;
 import isthmus.tensor.Shape;
@@ -11,6 +12,7 @@ import isthmus.tensor.WeightTable;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
+import java.util.Optional;
 
 /** A network for images of one shape, with the table of its weights. */
 public final class Model {
@@ -85,6 +87,9 @@ public final class Model {
     public Shape output() {
         return output;
     }
+
+    /** Of a detector, what lies where in its joined maps; nothing for others. */
+    public Optional<MapLayout> maps() { return network.maps(image); }
 
     /** What lies where in the weight buffer. */
     public WeightTable table() { return table; }

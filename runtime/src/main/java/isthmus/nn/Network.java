@@ -1,6 +1,9 @@
 package isthmus.nn;
 
+import isthmus.op.MapLayout;
 import isthmus.op.Value;
+import isthmus.tensor.Shape;
+import java.util.Optional;
 
 /** A network's figure, top to bottom. */
 public interface Network {
@@ -10,4 +13,9 @@ public interface Network {
      * {@code [N,length]}.
      */
     Value forward(Scope s, Value x);
+
+    /** Of a detector, what lies where in its joined maps for images of shape {@code [C,...]}; nothing for others. */
+    default Optional<MapLayout> maps(Shape image) {
+        return Optional.empty();
+    }
 }

@@ -3,6 +3,7 @@ package isthmus.train;
 import isthmus.graph.Graph;
 import isthmus.op.BceWithLogits;
 import isthmus.op.CrossEntropy;
+import isthmus.op.DetectionLoss;
 import isthmus.op.Kind;
 import isthmus.op.Op;
 import isthmus.op.Spec;
@@ -44,6 +45,9 @@ public sealed interface Loss {
     /** Regression; labels are float32 targets of the outputs' shape. */
     record SmoothL1(float beta) implements Loss {}
 
+    /** Boxes from a detector's joined maps; labels are rows of targets, see {@link DetectionLoss}. */
+    record Detection(DetectionLoss op) implements Loss {}
+
     /** Adds the labels' input and the loss to a graph. */
     default void attach(Graph graph, Value logits) {
         Shape x = logits.shape();
@@ -53,6 +57,7 @@ public sealed interface Loss {
             case SoftmaxCrossEntropy s -> new Spec(positions(x), Kind.LABEL);
             case DiceCrossEntropy d -> new Spec(positions(x), Kind.LABEL);
             case SmoothL1 s -> new Spec(x, Kind.FLOAT);
+            case Detection d -> Spec.ofFloat(x.dim(0), d.op.capacity() * d.op.rowLength());
         };
         Op op = switch (this) {
             case BinaryCrossEntropy b -> new BceWithLogits(b.positiveWeights);
@@ -60,6 +65,7 @@ public sealed interface Loss {
             case SoftmaxCrossEntropy s -> new CrossEntropy();
             case DiceCrossEntropy d -> new isthmus.op.DiceCrossEntropy(d.smooth, d.includeBackground);
             case SmoothL1 s -> new isthmus.op.SmoothL1(s.beta);
+            case Detection d -> d.op;
         };
         graph.output(LOSS, graph.apply(LOSS, op, logits, graph.input(LABELS, labels)).getFirst());
     }

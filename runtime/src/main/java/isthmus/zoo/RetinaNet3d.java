@@ -3,13 +3,17 @@ package isthmus.zoo;
 import isthmus.nn.Init;
 import isthmus.nn.Network;
 import isthmus.nn.Scope;
+import isthmus.op.MapLayout;
 import isthmus.op.ShapeException;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.op.Window;
+import isthmus.tensor.Shape;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * RetinaNet (Lin et al. 2017, arXiv 1708.02002) for volumes: the first layers of a ResNet-50, a feature pyramid (Lin et al.
@@ -64,6 +68,23 @@ record RetinaNet3d(int classes, int anchors, List<Integer> stride, List<Integer>
         for (Value level : levels)
             maps.add(head(s.at("regression_head"), level, "bbox_reg", anchors * 2 * stride.size(), Init.zeros()));
         return s.concat(maps.toArray(Value[]::new));
+    }
+
+    @Override
+    public Optional<MapLayout> maps(Shape image) {
+        List<Integer> size = halved(IntStream.range(0, stride.size())
+                .mapToObj(i -> Math.ceilDiv(image.dim(1 + i), stride.get(i))).toList());
+        List<List<Integer>> levels = new ArrayList<>();
+        for (int i = 1; i <= layers.getLast(); i++) {
+            if (i > 1) size = halved(size);
+            if (layers.contains(i)) levels.add(size);
+        }
+        levels.add(halved(size));
+        return Optional.of(new MapLayout(levels, anchors, classes));
+    }
+
+    private static List<Integer> halved(List<Integer> size) {
+        return size.stream().map(n -> Math.ceilDiv(n, 2)).toList();
     }
 
     /** The chosen layers' results, the largest first. */

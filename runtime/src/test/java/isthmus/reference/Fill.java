@@ -3,12 +3,13 @@ package isthmus.reference;
 import isthmus.tensor.Shape;
 
 /** The formula that makes every number of a reference case; see the README beside the cases. */
-final class Fill {
+public final class Fill {
     private static final long GOLDEN = 0x9E3779B97F4A7C15L;
 
     private final String salt;
 
-    Fill(String salt) { this.salt = salt; }
+    /** The formula with this salt. */
+    public Fill(String salt) { this.salt = salt; }
 
     /** FNV-1a 64 of salt and name. */
     long hash(String name) {
@@ -19,7 +20,7 @@ final class Fill {
     }
 
     /** Values in [-scale, scale), row-major. */
-    float[] values(String name, Shape shape, float scale) {
+    public float[] values(String name, Shape shape, float scale) {
         float[] v = new float[Math.toIntExact(shape.elements())];
         long h = hash(name);
         for (int i = 0; i < v.length; i++) {
