@@ -65,18 +65,14 @@ public final class Anchors {
     int levels() { return lengths.length; }
 
     /** Number of positions of a level along an axis. */
-    int length(int level, int axis) {
-        return lengths[level][axis];
-    }
+    int length(int level, int axis) { return lengths[level][axis]; }
 
     /** Voxels between positions of a level along an axis. */
     int stride(int level, int axis) {
         return strides[level][axis];
     }
 
-    int first(int level) {
-        return first[level];
-    }
+    int first(int level) { return first[level]; }
 
     /** Writes an anchor's box to {@code to} from {@code at} on. */
     public void box(int anchor, float[] to, int at) {

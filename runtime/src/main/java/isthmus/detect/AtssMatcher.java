@@ -57,14 +57,10 @@ public final class AtssMatcher {
     }
 
     /** The {@code i}-th matched anchor. */
-    public int anchor(int i) {
-        return anchor[i];
-    }
+    public int anchor(int i) { return anchor[i]; }
 
     /** The box that it is matched to. */
-    public int box(int i) {
-        return target[i];
-    }
+    public int box(int i) { return target[i]; }
 
     /** Adds a level's nearest anchors behind the candidates, by distance, then by number; returns how many. */
     private int nearest(int level, float[] boxes, int b) {

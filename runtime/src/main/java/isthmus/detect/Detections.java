@@ -28,14 +28,10 @@ public final class Detections {
     }
 
     /** How sure the detector is, 0 to 1. */
-    public float score(int i) {
-        return scores[i];
-    }
+    public float score(int i) { return scores[i]; }
 
     /** The kind of object. */
-    public int kind(int i) {
-        return classes[i];
-    }
+    public int kind(int i) { return classes[i]; }
 
     /** Overlap with a box: volume of the intersection over volume of the union. */
     public float overlap(int i, float[] box) {

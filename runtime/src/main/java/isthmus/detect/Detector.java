@@ -114,9 +114,7 @@ public final class Detector {
         }
     }
 
-    void suppress(Detections boxes) {
-        boxes.suppress(settings.selection().overlap(), settings.selection().perImage());
-    }
+    void suppress(Detections boxes) { boxes.suppress(settings.selection().overlap(), settings.selection().perImage()); }
 
     private void addOne(MemorySegment maps, int sample, int level, int i, Frame frame, Detections to) {
         int number = layout.firstAnchor(level) + entry[i] / layout.classes();

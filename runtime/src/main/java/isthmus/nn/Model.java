@@ -89,7 +89,9 @@ public final class Model {
     }
 
     /** Of a detector, what lies where in its joined maps; nothing for others. */
-    public Optional<MapLayout> maps() { return network.maps(image); }
+    public Optional<MapLayout> maps() {
+        return network.maps(image);
+    }
 
     /** What lies where in the weight buffer. */
     public WeightTable table() { return table; }

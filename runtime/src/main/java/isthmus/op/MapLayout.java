@@ -23,9 +23,7 @@ public record MapLayout(List<List<Integer>> levels, int anchors, int classes) {
                 total(levels) * anchors + " anchors; fewer than 2^24 are possible");
     }
 
-    private static long total(List<List<Integer>> levels) {
-        return levels.stream().mapToLong(MapLayout::volume).sum();
-    }
+    private static long total(List<List<Integer>> levels) { return levels.stream().mapToLong(MapLayout::volume).sum(); }
 
     private static long volume(List<Integer> lengths) {
         return lengths.stream().mapToLong(Integer::longValue).reduce(1, (a, b) -> a * b);
@@ -66,10 +64,14 @@ public record MapLayout(List<List<Integer>> levels, int anchors, int classes) {
     }
 
     /** Where an anchor's first class logit lies; the next ones follow a level's positions apart. */
-    public int classAt(int anchor) { return at(anchor, classes, 0); }
+    public int classAt(int anchor) {
+        return at(anchor, classes, 0);
+    }
 
     /** Where an anchor's first box code lies; the next ones follow a level's positions apart. */
-    public int codeAt(int anchor) { return at(anchor, codes(), total() * classes); }
+    public int codeAt(int anchor) {
+        return at(anchor, codes(), total() * classes);
+    }
 
     private int at(int anchor, int channels, int start) {
         int level = level(anchor);

@@ -189,9 +189,7 @@ class MonaiTest {
     /** A convolution whose zero padding makes every window's border differ from its middle. */
     private record Blur() implements Network {
         @Override
-        public Value forward(Scope s, Value x) {
-            return s.logits(s.conv("c", x, 2, Window.of(AXES, 3, 1, 1), true));
-        }
+        public Value forward(Scope s, Value x) { return s.logits(s.conv("c", x, 2, Window.of(AXES, 3, 1, 1), true)); }
     }
 
     @Test
