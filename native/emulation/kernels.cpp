@@ -10,6 +10,9 @@
 namespace elementwise {
 #include "../cuda/elementwise.cu"
 }
+namespace detection {
+#include "../cuda/detection.cu"
+}
 namespace loss {
 #include "../cuda/loss.cu"
 }

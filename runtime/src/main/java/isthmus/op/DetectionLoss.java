@@ -32,9 +32,13 @@ public record DetectionLoss(MapLayout layout, int capacity, Sampling sampling, d
                         + pool + " (at least 1)");
         }
 
-        int mostPositives() { return (int) (samples * positiveFraction); }
+        /** Most matched anchors of a sample that are classified. */
+        public int mostPositives() {
+            return (int) (samples * positiveFraction);
+        }
 
-        int negatives(int positives) {
+        /** How many others are classified beside so many matched ones, where there are enough. */
+        public int negatives(int positives) {
             return Math.max((int) (Math.max(1, positives) * Math.abs(1 - 1 / positiveFraction)), leastNegatives);
         }
     }

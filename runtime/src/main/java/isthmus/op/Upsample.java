@@ -77,7 +77,7 @@ public record Upsample(List<Integer> size, Mode mode) implements Op {
         int in = x.dim(axis);
         int out = y.dim(axis);
         for (int o = 0; o < out; o++) {
-            double at = mode == Mode.LINEAR ? Math.max((o + 0.5) * in / out - 0.5, 0) : o * in / out;
+            double at = mode == Mode.LINEAR ? Math.max((o + 0.5) * in / out - 0.5, 0) : Math.floorDiv(o * in, out);
             int low = (int) at;
             double rest = low + 1 < in ? at - low : 0;
             along(x, y, axis + 1, xAt * in + low, yAt * out + o, weight * (1 - rest), mode, pair);

@@ -29,10 +29,10 @@ class BallsTest {
     private record Ball(float z, float y, float x, float radius) {
         /** Somewhere in a volume, wholly inside. */
         static Ball in(List<Integer> volume, long key, int i) {
-            float radius = 3 + 2 * Seeds.uniform(key, 4 * i);
+            float radius = 3 + 2 * Seeds.uniform(key, 4L * i);
             float[] at = new float[3];
             for (int k = 0; k < 3; k++)
-                at[k] = radius + (volume.get(k) - 2 * radius) * Seeds.uniform(key, 4 * i + 1 + k);
+                at[k] = radius + (volume.get(k) - 2 * radius) * Seeds.uniform(key, 4L * i + 1 + k);
             return new Ball(at[0], at[1], at[2], radius);
         }
 

@@ -37,7 +37,8 @@ class MapLossKernelsTest {
                 MemorySegment all = arena.allocate(first.byteSize(), 64);
                 MemorySegment second = all.asSlice(first.byteSize() / 2);
                 LossKernels.diceCe(x, labels, SMOOTH, 1, all, all.asSlice(4), n, s, c);
-                LossKernels.smoothL1(x, random(arena, F32, n * s * c, 2), 0.1f, second, second.asSlice(4), n * s * c);
+                LossKernels.smoothL1(x, random(arena, F32, n * s * c, 2), 0.1f, second, second.asSlice(4),
+                        (long) n * s * c);
                 if (threads == 1) first.copyFrom(all);
                 assertEquals(-1, first.mismatch(all), threads + " threads");
             }

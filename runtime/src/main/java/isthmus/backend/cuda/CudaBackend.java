@@ -14,6 +14,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.CrossEntropy;
+import isthmus.op.DetectionLoss;
 import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
@@ -94,6 +95,7 @@ final class CudaBackend implements Backend {
             Map.entry(BceWithLogits.class, Losses::bceWithLogits),
             Map.entry(Focal.class, Losses::focal),
             Map.entry(SmoothL1.class, Losses::smoothL1),
+            Map.entry(DetectionLoss.class, DetectionLosses::detection),
             Map.entry(DiceCrossEntropy.class, Losses::diceCrossEntropy));
 
     private final String name;

@@ -42,7 +42,8 @@ final class KernelSources implements AutoCloseable {
                 "loss", "loss_scale cross_entropy bce_with_logits focal smooth_l1", "dice",
                 "dice_sums dice_finish dice_gradient", "channels",
                 "copy_columns scale_channels scale_channels_backward", "upsample", "upsample upsample_backward",
-                "optim", "sgd adam proximal axpy average squares add_parts")
+                "detection", "detection_keys detection_choose detection_sort detection_draw detection_loss", "optim",
+                "sgd adam proximal axpy average squares add_parts")
                 .forEach((file, kernels) -> {
                     for (String k : kernels.split(" ", -1))
                         all.put(k, file);
