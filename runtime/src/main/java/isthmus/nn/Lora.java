@@ -8,7 +8,7 @@ import java.util.List;
  * {@code lora_B [O,rank]}. Convolutions: A is the layer's own window with {@code rank} outputs,
  * {@code lora_A [rank,I,k...]}, and B a 1x1 convolution, {@code lora_B [O,rank,1...]}; so
  * {@code W + alpha / rank B A} is a weight of the layer's own shape. A starts Kaiming-uniform, B at zero: an adapted
- * network starts as its base.
+ * network starts as its base. Grouped convolutions get none.
  *
  * @param rank columns of B and rows of A
  * @param alpha the adapters' part is scaled by {@code alpha / rank}
