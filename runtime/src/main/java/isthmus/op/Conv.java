@@ -17,12 +17,13 @@ public record Conv(Window window, int groups, boolean bias) implements Op {
     public List<Spec> infer(List<Spec> in) {
         Shape x = in.get(0).shape();
         Shape w = in.get(1).shape();
-        ShapeException.rank(name(), w, window.axes() + 2);
+        ShapeException.require(x.rank() == window.axes() + 2 && w.rank() == x.rank(), name(),
+                "the input " + x + " and the weight " + w + " do not both have " + (window.axes() + 2) + " axes");
         ShapeException.require(x.dim(1) == w.dim(1) * groups && w.dim(0) % groups == 0, name(),
                 "the input " + x + " and the weight " + w + " do not fit with " + groups + " groups");
         for (int i = 0; i < window.axes(); i++) {
             ShapeException.require(window.kernel().get(i) == w.dim(2 + i), name(),
-                    "the weight " + w + " is no " + window.kernel() + " kernel");
+                    "the weight " + w + " is no " + window.kernel() + " kernel, which the input " + x + " is to meet");
         }
         if (bias) ShapeException.same(name(), in.get(2).shape(), Shape.of(w.dim(0)));
         return List.of(in.get(0).with(window.output(name(), x, w.dim(0))));

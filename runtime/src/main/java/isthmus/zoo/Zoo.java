@@ -22,6 +22,8 @@ public final class Zoo {
             entry("retinanet3d", RetinaNet3d::of, "anchors", "conv1_stride", "returned_layers", "blocks", "width",
                     "pyramid"),
             entry("densenet121", (classes, options) -> new DenseNet121(classes, options.dropout())),
+            entry("efficientnet_b0",
+                    (classes, options) -> new EfficientNetB0(classes, options.dropout(), options.stochasticDepth())),
             entry("resnet34", (classes, options) -> new ResNet34(classes)),
             entry("xraynet", (classes, options) -> new XrayNet(classes, options.dropout()))));
 

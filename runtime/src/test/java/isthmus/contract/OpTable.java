@@ -85,7 +85,8 @@ final class OpTable {
         all.add(conv("conv grouped, 16 a group", Window.of(2, 3, 2, 1), 2, true, 2, 32, 32, 6, 5));
         for (int kernel : new int[]{3, 5})
             for (int stride : new int[]{1, 2})
-                all.add(conv("conv depthwise " + kernel + ", stride " + stride, Window.of(2, kernel, stride, kernel / 2),
+                all.add(conv("conv depthwise " + kernel + ", stride " + stride,
+                        Window.of(2, kernel, stride, kernel / 2),
                         33, stride == 1, 2, 33, 33, 9, 7));
         all.add(new OpCase("linear 513 -> 7").arg("x", ACTIVATION, 5, 513).arg("weight", WEIGHT, 7, 513)
                 .arg("bias", WEIGHT, 7).op(new Linear(true, false)));

@@ -23,7 +23,8 @@ public final class DepthwiseKernels {
     public static void backwardData(int dtype, MemorySegment window, MemorySegment dy, MemorySegment w,
             MemorySegment dx) {
         try {
-            check("ist_depthwise_backward_data", (int) Table.DEPTHWISE_BACKWARD_DATA.invokeExact(dtype, window, dy, w, dx));
+            check("ist_depthwise_backward_data",
+                    (int) Table.DEPTHWISE_BACKWARD_DATA.invokeExact(dtype, window, dy, w, dx));
         } catch (Throwable t) {
             throw failure("ist_depthwise_backward_data", t);
         }
@@ -33,7 +34,8 @@ public final class DepthwiseKernels {
     public static void backwardWeights(int dtype, MemorySegment window, MemorySegment x, MemorySegment dy,
             MemorySegment dw) {
         try {
-            check("ist_depthwise_backward_weights", (int) Table.DEPTHWISE_BACKWARD_WEIGHTS.invokeExact(dtype, window, x, dy, dw));
+            check("ist_depthwise_backward_weights",
+                    (int) Table.DEPTHWISE_BACKWARD_WEIGHTS.invokeExact(dtype, window, x, dy, dw));
         } catch (Throwable t) {
             throw failure("ist_depthwise_backward_weights", t);
         }

@@ -34,7 +34,9 @@ class DepthwiseKernelsTest {
             boolean flat = r.nextInt(4) > 0;
             long[][] axes = new long[3][];
             for (int d = 0; d < 3; d++) {
-                long kernel = flat && d == 0 ? 1 : d == 2 ? List.of(1L, 2L, 3L, 3L, 5L, 5L, 7L).get(r.nextInt(7)) : 1 + r.nextInt(5);
+                long kernel = flat && d == 0
+                        ? 1
+                        : d == 2 ? List.of(1L, 2L, 3L, 3L, 5L, 5L, 7L).get(r.nextInt(7)) : 1 + r.nextInt(5);
                 long stride = flat && d == 0 ? 1 : 1 + r.nextInt(3);
                 long dilation = stride == 1 && r.nextInt(4) == 0 ? 2 : 1;
                 long padding = r.nextInt((int) (dilation * (kernel - 1)) + 1);

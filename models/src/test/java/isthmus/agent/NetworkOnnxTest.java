@@ -24,6 +24,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -32,8 +33,8 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Networks of volumes, exported and run by ONNX Runtime in batches of one and two, against the engine that trains them. */
-class VolumeOnnxTest {
+/** Whole networks, exported and run by ONNX Runtime in batches of one and two, against the engine that trains them. */
+class NetworkOnnxTest {
     private static final int CLASSES = 3;
     private static final double MOST = 1e-4;
 
@@ -41,9 +42,10 @@ class VolumeOnnxTest {
     Path folder;
 
     @ParameterizedTest
-    @CsvSource({"segresnet,32,16,24", "retinanet3d,32,48,16"})
-    void onnxRuntimeAgrees(String name, int depth, int height, int width) throws IOException, OrtException {
-        Model model = Zoo.model(name, Shape.of(1, depth, height, width), CLASSES, ModelOptions.DEFAULT);
+    @CsvSource({"segresnet,1x32x16x24", "retinanet3d,1x32x48x16", "densenet121,1x64x96", "efficientnet_b0,3x64x96"})
+    void onnxRuntimeAgrees(String name, String image) throws IOException, OrtException {
+        int[] axes = Arrays.stream(image.split("x")).mapToInt(Integer::parseInt).toArray();
+        Model model = Zoo.model(name, Shape.of(axes), CLASSES, ModelOptions.DEFAULT);
         boolean boxes = name.equals("retinanet3d");
         OnnxFacts facts = new OnnxFacts(boxes ? OnnxFacts.Decision.BOXES : OnnxFacts.Decision.SOFTMAX,
                 IntStream.range(0, CLASSES).mapToObj(i -> "class " + i).toList(), "{}", Map.of(), "isthmus", "test");
@@ -55,16 +57,16 @@ class VolumeOnnxTest {
             try (OrtSession session = Inference.open(file, 2, false).session()) {
                 assertEquals(boxes ? Set.of("logits") : Set.of("logits", "probabilities"), session.getOutputNames());
                 for (int batch : List.of(1, 2)) {
-                    int[] dims = {batch, 1, depth, height, width};
-                    float[] image = image(Shape.of(dims));
-                    float[] expected = engine(model, weights, backend, Shape.of(dims), image);
-                    assertClose(expected, onnx(session, dims, image));
+                    int[] dims = IntStream.concat(IntStream.of(batch), IntStream.of(axes)).toArray();
+                    float[] pictures = pictures(Shape.of(dims));
+                    float[] expected = engine(model, weights, backend, Shape.of(dims), pictures);
+                    assertClose(expected, onnx(session, dims, pictures));
                 }
             }
         }
     }
 
-    private static float[] image(Shape shape) {
+    private static float[] pictures(Shape shape) {
         float[] image = new float[(int) shape.elements()];
         for (int i = 0; i < image.length; i++)
             image[i] = (float) Math.sin(i * 0.37 + i % 7) + (i % 11 == 0 ? 1 : 0);
