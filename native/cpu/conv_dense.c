@@ -25,7 +25,7 @@
 #endif
 #define VECTORS 2
 #define COLUMNS (VECTORS * LANES)
-#define BLOCK 8
+#define BLOCK 6
 
 /* Terms gathered at a time: PIXELS rows of x and as many rows of w as terms stay in the first cache. */
 #define TERMS 192
