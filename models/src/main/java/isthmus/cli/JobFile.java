@@ -30,7 +30,7 @@ record JobFile(String text, Recipe recipe) {
             if (recipe == null || !recipe.isObject())
                 throw new CliException(Exit.BAD_DATA,
                         file + ": the job has no recipe; isthmus submit --example prints a whole job");
-            return new JobFile(text, RecipeOption.parse(recipe.toString(), file + ", recipe"));
+            return new JobFile(text, RecipeOption.parse(recipe.toString(), file.toString()));
         } catch (JacksonException e) {
             throw new CliException(Exit.BAD_DATA, file + ": no JSON: " + e.getOriginalMessage() + " at line "
                     + e.getLocation().getLineNr(), e);

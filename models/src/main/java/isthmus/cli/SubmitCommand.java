@@ -19,7 +19,11 @@ import picocli.CommandLine.Parameters;
 @picocli.CommandLine.Command(name = "submit", description = "Submits a job to the server and prints its identity.", footer = {
         "",
         "Example: isthmus submit --example > job.json",
-        "         isthmus submit --kit kits/admins/admin job.json --wait"})
+        "         isthmus submit --kit kits/admins/admin job.json --wait",
+        "", "The job's recipe is as isthmus train takes it (isthmus train --help shows keys of it); for sites:",
+        "  \"recipe\": {..., \"local_epochs\": 2, \"optimizer_state\": \"keep\",",
+        "             \"warm_start\": {\"weights\": \"imported.safetensors\", \"subset\": 64, \"epochs\": 2}}",
+        "This command does the warm start, on films that lie here: --warm-start films.csv"})
 final class SubmitCommand extends Command {
     @ArgGroup(exclusive = false)
     private AdminOptions admin;

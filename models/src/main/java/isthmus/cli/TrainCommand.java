@@ -15,11 +15,20 @@ import java.util.Map;
 import java.util.Optional;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
+import tools.jackson.databind.json.JsonMapper;
 
 /** Trains on films that lie in one place. */
 @picocli.CommandLine.Command(name = "train", description = "Trains a model on films that lie in one place and keeps the weights that"
         + " validated best.", footer = {"",
-                "Example: isthmus train --train a/train.csv b/train.csv --val a/val.csv b/val.csv --report result.json"})
+                "Example: isthmus train --train a/train.csv b/train.csv --val a/val.csv b/val.csv --report result.json",
+                "", "A recipe is JSON; --print-recipe prints one to edit. Of its keys:",
+                "  \"optimizer\": {\"name\": \"adam\", \"learning_rate\": 1e-4, \"amsgrad\": true,",
+                "     \"groups\": [{\"pattern\": \"fc\", \"lr_factor\": 12}, {\"pattern\": \"*\", \"lr_factor\": 0.12}]},",
+                "  \"train_only\": [\"layer4\", \"fc\"], \"accumulate\": 4, \"ema\": {\"decay\": 0.99},",
+                "  \"clip_norm\": [{\"until_fraction\": 0.05, \"norm\": 3}, {\"until_fraction\": 1, \"norm\": 1.5}],",
+                "  \"loss\": {\"name\": \"focal\", \"gamma\": 2, \"class_weights\": [2]},",
+                "  \"budget_minutes\": 30, \"early_stop\": {\"patience\": 6, \"min_delta\": 0.001},",
+                "  \"warm_start\": {\"weights\": \"imported.safetensors\", \"subset\": 64, \"epochs\": 2}"})
 final class TrainCommand extends Command {
     @Option(names = "--train", arity = "1..*", paramLabel = "CSV", description = "Films to train on; several tables are pooled.")
     private List<Path> train = List.of();
@@ -70,7 +79,7 @@ final class TrainCommand extends Command {
     void run(Terminal terminal) throws Exception {
         Recipe recipe = recipe();
         if (printRecipe) {
-            System.out.println(recipe.toJson());
+            System.out.print(JsonFile.text(JsonMapper.shared().readTree(recipe.toJson())));
             return;
         }
         if (train.isEmpty() || validation.isEmpty())

@@ -9,6 +9,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -114,6 +115,52 @@ class CommandLineTest {
         Said said = run("submit", "--kit", folder.resolve("kits/admins/admin").toString(), job.toString());
         assertEquals(Exit.BAD_DATA, said.code, said.err);
         assertTrue(said.err.contains("job.json, line 3") && said.err.contains("rounds"), said.err);
+    }
+
+    private Said submit(String recipe, String... more) throws Exception {
+        Path job = folder.resolve("job.json");
+        Files.writeString(job, "{\"name\": \"lungs\", \"rounds\": 2, \"min_sites\": 1, \"recipe\": " + recipe + "}");
+        var all = new java.util.ArrayList<>(List.of("submit", "--kit", folder.toString(), job.toString()));
+        all.addAll(List.of(more));
+        return run(all.toArray(String[]::new));
+    }
+
+    @Test
+    void aRecipeInAJobIsReadBeforeAnythingIsSent() throws Exception {
+        String recipe = Recipe.pneumonia().toJson();
+        Said misspelt = submit(recipe.replace("\"warmup\"", "\"warmupp\""));
+        assertEquals(Exit.BAD_DATA, misspelt.code, misspelt.err);
+        assertTrue(misspelt.err.contains("job.json: recipe: warmupp is not known; did you mean \"warmup\"?"),
+                misspelt.err);
+        Said group = submit(recipe.replace("\"optimizer\":{",
+                "\"optimizer\":{\"groups\":[{\"pattern\":\"classifier\",\"lr_factor\":12}],"));
+        assertEquals(Exit.BAD_DATA, group.code, group.err);
+        assertTrue(group.err.contains("'classifier' fits no parameter of the model"), group.err);
+    }
+
+    /** Whoever submits a warm start has to have films for it. */
+    @Test
+    void aWarmStartNeedsFilmsAndFilmsAWarmStart() throws Exception {
+        String recipe = Recipe.pneumonia().toJson();
+        String warm = recipe.replace("\"seed\"", "\"warm_start\":{\"subset\":64,\"epochs\":2},\"seed\"");
+        Said without = submit(warm);
+        assertEquals(Exit.USAGE, without.code, without.err);
+        assertTrue(without.err.contains("--warm-start CSV"), without.err);
+        Said needless = submit(recipe, "--warm-start", sample().resolve("site_a/val.csv").toString());
+        assertEquals(Exit.USAGE, needless.code, needless.err);
+        Said file = submit(recipe.replace("\"seed\"", "\"warm_start\":{\"weights\":\"none.safetensors\"},\"seed\""));
+        assertEquals(Exit.BAD_DATA, file.code, file.err);
+        assertTrue(file.err.contains("none.safetensors: there is no such file"), file.err);
+    }
+
+    @Test
+    void shippedRecipesArePrintedByName() {
+        Said said = run("train", "--recipe", "resnet34-layerwise", "--print-recipe");
+        assertEquals(Exit.OK, said.code, said.err);
+        Said none = run("train", "--recipe", "resnet43-layerwise", "--print-recipe");
+        assertEquals(Exit.BAD_DATA, none.code, none.err);
+        Said help = run("train", "--help");
+        assertTrue(help.out.contains("lr_factor"), help.out);
     }
 
     @Test

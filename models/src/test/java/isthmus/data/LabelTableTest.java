@@ -165,4 +165,29 @@ class LabelTableTest {
         assertEquals(1, table.warnings().size(), () -> "" + table.warnings());
         assertSays(table.warnings().getFirst(), "a.png", "\"A\"", "opposite");
     }
+
+    /** A sample is without repetition, in order, the seed's own, and fair. */
+    @Test
+    void aSampleIsDrawnByItsSeed(@TempDir Path folder) throws IOException {
+        LabelTable all = Films.write(folder, 12);
+        int[] drawn = new int[12];
+        for (long seed = 0; seed < 600; seed++) {
+            LabelTable some = all.sample(4, seed);
+            assertEquals(4, some.rows());
+            int before = -1;
+            for (int row = 0; row < 4; row++) {
+                int at = -1;
+                for (int i = 0; i < 12; i++)
+                    if (all.file(i).equals(some.file(row))) at = i;
+                assertTrue(at > before, "in the table's order, none twice");
+                assertEquals(all.label(at, 0), some.label(row, 0));
+                drawn[at]++;
+                before = at;
+            }
+        }
+        for (int count : drawn)
+            assertTrue(Math.abs(count - 200) < 60, "drawn " + count + " times of 600, 200 expected");
+        assertEquals(all.sample(4, 7).file(0), all.sample(4, 7).file(0));
+        assertEquals(12, all.sample(99, 1).rows());
+    }
 }
