@@ -8,12 +8,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A site's optimizer from round to round, for recipes with {@code "optimizer_state": "keep"}: in memory, and in a file, so
  * that a site which is started again goes on with it. Moments never leave the site.
  */
 final class SiteMoments {
+    private static final Logger LOG = LoggerFactory.getLogger(SiteMoments.class);
     private static final String JOB = "job";
     private static final String ROUND = "round";
     private static final String WEIGHTS = "weights";
@@ -35,6 +38,12 @@ final class SiteMoments {
      * @return what was done, for people
      */
     String begin(Trainer trainer, RoundTask task, long firstStep, long steps, double proximal) {
+        String done = place(trainer, task, firstStep, steps, proximal);
+        LOG.info("job {} round {}: {}", task.job(), task.round(), done);
+        return done;
+    }
+
+    private String place(Trainer trainer, RoundTask task, long firstStep, long steps, double proximal) {
         if (job.equals(task.job())) {
             trainer.resume(firstStep, steps, proximal);
             return "the optimizer keeps its moments";
@@ -62,6 +71,7 @@ final class SiteMoments {
             return Optional.of(String.valueOf(about.get(ROUND)));
         } catch (IOException | RuntimeException e) {
             // Moments speed training up; without them it is as right, so a damaged file is no reason to stop.
+            LOG.info("{}: not taken: {}", file.get(), e.toString());
             return Optional.empty();
         }
     }
