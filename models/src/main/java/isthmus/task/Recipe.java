@@ -151,7 +151,7 @@ public record Recipe(Network network, Data data, Loss loss, UpdateRule update, S
         public static final WarmStart NONE = new WarmStart(Optional.empty(), 0, 1, OptionalDouble.empty());
 
         public WarmStart {
-            if (!(subset >= 0 && Double.isFinite(subset)) || subset > 1 && subset != Math.rint(subset))
+            if (!(subset >= 0 && Double.isFinite(subset)) || (subset > 1 && subset != Math.rint(subset)))
                 throw new IllegalArgumentException("recipe: warm_start.subset is " + subset
                         + "; it is a number of films, or a share of all between 0 and 1");
             if (learningRate.isPresent() && !(learningRate.getAsDouble() > 0))

@@ -104,7 +104,7 @@ class RecipeTest {
     void theHeadRecipeTrainsTheHeadOnly() {
         var table = Recipe.shipped("resnet34-head").orElseThrow().build().table();
         table.entries().forEach(e -> assertEquals(e.name().startsWith("layer4.") || e.name().startsWith("fc."),
-                e.region() == Region.TRAINABLE || e.name().startsWith("layer4.") && e.region() == Region.STATISTICS,
+                e.region() == Region.TRAINABLE || (e.name().startsWith("layer4.") && e.region() == Region.STATISTICS),
                 e.name()));
     }
 

@@ -129,7 +129,7 @@ public final class Trainer implements AutoCloseable {
 
     /** Bytes that weights, gradients, moments and averages take. */
     public long weightBytes() {
-        long copies = 2 + (sum == null ? 0 : 1) + (average == null ? 0 : 1);
+        long copies = 2L + (sum == null ? 0 : 1) + (average == null ? 0 : 1);
         return weights.table().bytes() * copies + optimizer.state().table().bytes();
     }
 
@@ -287,7 +287,7 @@ public final class Trainer implements AutoCloseable {
             throw new IllegalArgumentException(
                     "training takes batches of " + options.batch + ", the data come in " + source.batchSize());
         int left = source.lastBatch();
-        if (left == options.batch || partial != null && partial.batch() == left) return;
+        if (left == options.batch || (partial != null && partial.batch() == left)) return;
         if (partial != null) partial.close();
         partial = compile(left);
     }
