@@ -28,6 +28,7 @@ public final class OnnxRun implements AutoCloseable {
     }
 
     /** Room for an output. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     public record Room(MemorySegment memory, long[] shape) {}
 
     /** Names of the file's outputs. */

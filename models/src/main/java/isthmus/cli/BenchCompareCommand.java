@@ -5,6 +5,7 @@ import isthmus.report.JsonFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDate;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -64,7 +65,7 @@ final class BenchCompareCommand extends Command {
         var table = new PeerTable();
         for (Workload w : work)
             compare(terminal, w, peers, table);
-        PeerTable.Report report = table.report(LocalDate.now().toString(),
+        PeerTable.Report report = table.report(LocalDate.now(ZoneOffset.UTC).toString(),
                 jemalloc.isPresent() ? "jemalloc" : "the system's allocator", threads, runs, steps);
         write(terminal, report, out == null ? home.resolve("bench/results") : out);
         peers.forgetLogs();

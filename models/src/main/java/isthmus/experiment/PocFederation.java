@@ -83,7 +83,7 @@ final class PocFederation implements AutoCloseable {
         bytes += receive(global.range(exchanged), working);
         int epochs = configuration.localEpochs();
         long steps = site.source.batches();
-        trainer.begin((round - 1) * epochs * steps, Long.MAX_VALUE, 0);
+        trainer.begin((long) (round - 1) * epochs * steps, Long.MAX_VALUE, 0);
         double loss = 0;
         for (int e = 0; e < epochs; e++) {
             loss = trainer.pass(site.source.epoch((round - 1L) * epochs + e + 1), (step, of, samples, mean) -> {});

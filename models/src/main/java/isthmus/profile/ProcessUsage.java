@@ -16,7 +16,7 @@ record ProcessUsage(long minorFaults, double userMs, double systemMs) {
         if (lines.isEmpty()) return new ProcessUsage(0, Double.NaN, Double.NaN);
         // The program's name, in brackets, may hold anything; fields are counted from behind it.
         String text = lines.getFirst();
-        String[] fields = text.substring(text.lastIndexOf(')') + 2).split(" ");
+        String[] fields = text.substring(text.lastIndexOf(')') + 2).split(" ", -1);
         return new ProcessUsage(Long.parseLong(fields[7]), Long.parseLong(fields[11]) * TICK_MS,
                 Long.parseLong(fields[12]) * TICK_MS);
     }

@@ -90,8 +90,8 @@ class ExportTest {
         Map<String, List<Integer>> set = attributes == null
                 ? Map.of()
                 : java.util.Arrays.stream(attributes.split(","))
-                        .collect(Collectors.toMap(a -> a.split("=")[0],
-                                a -> List.of(Integer.parseInt(a.split("=")[1]))));
+                        .collect(Collectors.toMap(a -> a.split("=", 2)[0],
+                                a -> List.of(Integer.parseInt(a.split("=", 2)[1]))));
         int[] dims = java.util.Arrays.stream(image.split("x")).mapToInt(Integer::parseInt).toArray();
         Path file = weights(name, Shape.of(dims), classes, set);
         Path out = folder.resolve("out.onnx");

@@ -48,7 +48,7 @@ class PocTest {
 
         int features = 64 * 6 * 6;
         long full = 32 * 9 + 32 + 64 * 32 * 9 + 64 + 128L * features + 128 + 128 + 1;
-        long lora = 2 * (features + 128) + 2 * (128 + 1);
+        long lora = 2L * (features + 128) + 2 * (128 + 1);
         for (PocReport.Row row : r.rows()) {
             boolean adapted = row.configuration().startsWith("LoRA");
             assertEquals(3, row.rounds().size());

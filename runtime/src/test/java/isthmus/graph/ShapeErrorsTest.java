@@ -47,7 +47,7 @@ class ShapeErrorsTest {
     @MethodSource("misfits")
     void namesTheLayerAndBothShapes(Op op, String shapes, String message) {
         Graph graph = new Graph();
-        String[] each = shapes.split(" ");
+        String[] each = shapes.split(" ", -1);
         Value[] in = IntStream.range(0, each.length)
                 .mapToObj(i -> graph.parameter("p" + i, shape(each[i]), Region.TRAINABLE))
                 .toArray(Value[]::new);

@@ -54,7 +54,7 @@ class AdaptationTest {
         for (long i = 0; i < t.images().byteSize() / 4; i++)
             t.images().setAtIndex(ValueLayout.JAVA_FLOAT, i, 2 * Seeds.uniform(key, i) - 1);
         for (long i = 0; i < t.labels().byteSize() / 4; i++)
-            t.labels().setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 2);
+            t.labels().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (i % 2));
     }
 
     private static Set<String> names(WeightTable table, Region region) {

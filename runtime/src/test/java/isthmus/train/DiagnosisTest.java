@@ -55,7 +55,7 @@ class DiagnosisTest {
             for (long i = 0; i < images.byteSize() / 4; i++)
                 images.setAtIndex(ValueLayout.JAVA_FLOAT, i, 2 * Seeds.uniform(key, i) - 1);
             for (long i = 0; i < labels.byteSize() / 4; i++)
-                labels.setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 2);
+                labels.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (i % 2));
             return BATCH;
         }
     }

@@ -62,7 +62,7 @@ final class CudaSearch {
     /** Every folder that exists, in the order of search. */
     static List<Path> folders() {
         Set<Path> all = new LinkedHashSet<>();
-        for (String named : System.getProperty(PROPERTY, "").split(File.pathSeparator))
+        for (String named : System.getProperty(PROPERTY, "").split(File.pathSeparator, -1))
             if (!named.isBlank()) all.add(Path.of(named));
         for (String home : List.of("CUDA_HOME", "CUDA_PATH"))
             variable(home).ifPresent(p -> toolkit(all, p));
@@ -82,7 +82,7 @@ final class CudaSearch {
         List<Path> prefixes = new ArrayList<>();
         variable("VIRTUAL_ENV").ifPresent(prefixes::add);
         variable("CONDA_PREFIX").ifPresent(prefixes::add);
-        for (String folder : System.getenv().getOrDefault("PATH", "").split(File.pathSeparator))
+        for (String folder : System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
             if (!folder.isBlank() && Files.isExecutable(Path.of(folder, "python3")))
                 prefixes.add(Path.of(folder, ".."));
         prefixes.add(Path.of(System.getProperty("user.home"), ".local"));

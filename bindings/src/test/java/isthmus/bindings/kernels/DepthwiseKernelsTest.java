@@ -64,7 +64,7 @@ class DepthwiseKernelsTest {
 
         static long[] longs(List<Long> v) { return v.stream().mapToLong(Long::longValue).toArray(); }
 
-        int elements(long[] shape) { return (int) (batch * channels * shape[0] * shape[1] * shape[2]); }
+        int elements(long[] shape) { return (int) ((long) batch * channels * shape[0] * shape[1] * shape[2]); }
 
         int weights() { return (int) (channels * kernel.get(0) * kernel.get(1) * kernel.get(2)); }
     }

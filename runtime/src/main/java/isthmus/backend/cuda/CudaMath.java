@@ -43,8 +43,6 @@ final class CudaMath implements WeightMath {
 
     private CudaMath number(float value) { return number(Float.floatToRawIntBits(value) & 0xFFFFFFFFL); }
 
-    private CudaMath number(double value) { return number(Double.doubleToRawLongBits(value)); }
-
     private void launch(String kernel, Grid grid) {
         device.driver.launch(device.kernels.function(kernel, ""), grid.x(), grid.y(), grid.z(), grid.threadsX(),
                 grid.threadsY(), 0, device.stream, pointers);

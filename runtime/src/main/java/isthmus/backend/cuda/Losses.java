@@ -31,7 +31,7 @@ final class Losses {
         Shape x = n.in(0).shape();
         List<Float> weights = ((BceWithLogits) n.op()).positiveWeights();
         return new CudaKernel(d, "own bce_with_logits", bytes(weights), (a, to) -> {
-            MemorySegment w = constants(d, to, a, weights);
+            MemorySegment w = constants(to, a, weights);
             to.add("bce_with_logits", "", ONE_BLOCK, a.of(n.in(0)), a.of(n.in(1)), w, a.of(n.out(0)), a.of(n.out(1)),
                     (long) x.dim(0), (long) x.dim(1));
         });
@@ -41,7 +41,7 @@ final class Losses {
         Shape x = n.in(0).shape();
         Focal op = (Focal) n.op();
         return new CudaKernel(d, "own focal", bytes(op.positiveWeights()), (a, to) -> {
-            MemorySegment w = constants(d, to, a, op.positiveWeights());
+            MemorySegment w = constants(to, a, op.positiveWeights());
             to.add("focal", "", ONE_BLOCK, a.of(n.in(0)), a.of(n.in(1)), w, op.gamma(), op.alpha(), a.of(n.out(0)),
                     a.of(n.out(1)), (long) x.dim(0), (long) x.dim(1));
         });
@@ -78,7 +78,7 @@ final class Losses {
     private static long bytes(List<Float> values) { return (long) values.size() * Float.BYTES; }
 
     /** Constants in scratch memory, written there in every step; null if there are none. */
-    private static MemorySegment constants(Device d, Launches to, Addresses a, List<Float> values) {
+    private static MemorySegment constants(Launches to, Addresses a, List<Float> values) {
         if (values.isEmpty()) return MemorySegment.NULL;
         MemorySegment at = a.scratch();
         for (int i = 0; i < values.size(); i++)

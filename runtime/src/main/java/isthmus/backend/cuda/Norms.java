@@ -118,7 +118,7 @@ final class Norms {
             Activation activation, MemorySegment y) {
         boolean wide = e.wide(x, residual, y);
         to.add("norm_apply", e.name(wide), e.apply(d, wide), x, e.c, mean, variance, e.groups, gamma, beta, epsilon,
-                residual, activation.ordinal(), y, e.c, e.rows, e.c);
+                residual, code(activation), y, e.c, e.rows, e.c);
     }
 
     static Kernel backward(Device d, Node n, Function<Value, DType> types) {
@@ -153,7 +153,7 @@ final class Norms {
         MemorySegment branch = p.masked ? p.out(3) : MemorySegment.NULL;
         MemorySegment partial = p.a.scratch().asSlice(0, e.partial());
         MemorySegment coefficient = p.a.scratch().asSlice(e.partial());
-        int activation = p.activation.ordinal();
+        int activation = code(p.activation);
         boolean wide = e.wide(x, dy, y, branch, p.out(0));
         to.add("norm_backward_sums", e.name(wide), e.grid(wide, e.splits), x, e.c, y, dy, e.c, p.in(2), p.in(3),
                 e.groups, p.in(4), p.in(5), p.epsilon, activation, e.rows, e.c, partial);
@@ -172,5 +172,14 @@ final class Norms {
                 (a, to) -> to.add("frozen_norm_backward", suffix(types.apply(n.in(0))), Grid.over(s.elements(), d),
                         a.of(n.in(0)), a.of(n.in(1)), a.of(n.in(2)), op.epsilon(), a.of(n.out(0)), s.elements() / c,
                         c));
+    }
+
+    /** The kernels' number of an activation. */
+    private static int code(Activation activation) {
+        return switch (activation) {
+            case NONE -> 0;
+            case RELU -> 1;
+            case SILU -> 2;
+        };
     }
 }
