@@ -66,8 +66,8 @@ final class Comparison {
         return Double.isNaN(off) ? Double.POSITIVE_INFINITY : Math.max(so, off);
     }
 
-    Agreement.Figures figures(int images, double spread) {
+    Agreement.Figures figures(int images, double largest) {
         return new Agreement.Figures(images, logit, relative, probability, changed / (double) Math.max(1, decisions),
-                spread);
+                largest);
     }
 }

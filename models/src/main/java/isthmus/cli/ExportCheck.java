@@ -31,7 +31,8 @@ final class ExportCheck implements AutoCloseable {
     }
 
     static String text(Agreement.Figures f) {
-        return text(f.images(), false, f.maxProbabilityDiff(), f.maxLogitDiff());
+        String size = Double.isNaN(f.largest()) ? "" : String.format(Locale.ROOT, ", logits up to %.3g", f.largest());
+        return text(f.images(), Double.isNaN(f.largest()), f.maxProbabilityDiff(), f.maxLogitDiff()) + size;
     }
 
     /** For people. */
