@@ -32,20 +32,18 @@ typedef struct normal {
     const float *mean, *factor, *beta;
 } normal;
 
-/* z (+ residual). On float32 memory it is computed in float64, which costs nothing beside the memory, and rounded once: where
- * z is near zero each rounding less is a sign less that turns. Forward and backward come to the same z. */
-INLINE float normalized(int dt, float x, normal k, const void *residual, int64_t j) {
-    if (dt == IST_F32) {
-        double z = ((double)x - k.mean[j]) * k.factor[j] + k.beta[j];
-        return (float)(residual ? z + load(dt, residual, j) : z);
-    }
-    float z = (x - k.mean[j]) * k.factor[j] + k.beta[j];
-    return residual ? z + load(dt, residual, j) : z;
+/* z, and z + residual. On float32 memory that sum is taken in float64, which costs nothing beside the memory, and rounded once:
+ * where it is near zero each rounding less is a sign less that turns. */
+INLINE float normalized(float x, normal k, int64_t j) { return (x - k.mean[j]) * k.factor[j] + k.beta[j]; }
+
+INLINE float with_residual(int dt, float x, normal k, const void *residual, int64_t j) {
+    if (dt != IST_F32) return normalized(x, k, j) + load(dt, residual, j);
+    return (float)(((double)x - k.mean[j]) * k.factor[j] + k.beta[j] + load(dt, residual, j));
 }
 
 INLINE void forward_row(int dt, int activation, const void *x, normal k, const void *residual, void *y, int64_t c) {
     SIMD for (int64_t j = 0; j < c; j++) {
-        float z = normalized(dt, load(dt, x, j), k, residual, j);
+        float v = load(dt, x, j), z = residual ? with_residual(dt, v, k, residual, j) : normalized(v, k, j);
         if (activation == IST_RELU) z = z < 0 ? 0 : z;
         if (activation == IST_SILU) z = z * logistic(z);
         store(dt, y, j, z);
@@ -89,7 +87,7 @@ INLINE float upstream(int dt, int slope, float x, normal k, const void *y, const
     float d = load(dt, dy, j);
     if (slope == SLOPE_NONE) return d;
     if (slope == SLOPE_RELU_Y) return load(dt, y, j) > 0 ? d : 0;
-    float z = normalized(dt, x, k, NULL, j);
+    float z = normalized(x, k, j);
     return slope == SLOPE_RELU_Z ? (z > 0 ? d : 0) : d * silu_slope(z);
 }
 

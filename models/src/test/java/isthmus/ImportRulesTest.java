@@ -36,8 +36,9 @@ class ImportRulesTest {
             bindings.cuda     -> bindings bindings.nvrtc bindings.cublas bindings.cudnn
             tensor            -> bindings bindings.kernels
             op                -> tensor
-            backend           -> op tensor
+            backend           -> op tensor bindings.kernels
             backend.onednn    -> backend op tensor bindings bindings.onednn bindings.kernels
+            backend.cuda      -> backend op tensor bindings bindings.cuda bindings.nvrtc bindings.cublas bindings.cudnn bindings.kernels
             graph             -> backend op tensor
             nn                -> graph op tensor
             train             -> nn graph backend op tensor bindings.kernels

@@ -160,12 +160,22 @@ final class ModelCases {
             double got = trainer.loss();
             double off = Math.abs(got - losses[s]) / Math.abs(losses[s]);
             double tolerance = half
-                    ? Math.max(0.05, 3 * error.get("losses").get(s).asDouble())
+                    ? bfloat16(Case.numbers(error.get("losses")), s)
                     : float32(error, s, losses.length);
             outcome.check("loss " + s, off, tolerance);
             trainer.update(1);
         }
         if (!half) last(model, trainer, backend, error);
+    }
+
+    /**
+     * Three times PyTorch's own error: the first loss's, and after a step along gradients that bfloat16 has already turned the
+     * largest of the run. Where training amplifies rounding, how near one later loss comes is a draw: PyTorch run again, with
+     * another version of its kernels, misses its own figure for one step by ten times, but not the run's largest.
+     */
+    private static double bfloat16(double[] errors, int step) {
+        double own = step == 0 ? errors[0] : java.util.Arrays.stream(errors).max().orElseThrow();
+        return Math.max(0.05, 3 * own);
     }
 
     /**
