@@ -30,12 +30,20 @@ KERNEL sgd(const SgdOptions *o, float *p, const float *g, float *m, i64 n) {
 }
 HOST_KERNEL(sgd)
 
+/* base^n by squaring: the library's pow would spill registers. */
+INLINE double power(double base, i64 n) {
+    double result = 1;
+    for (; n > 0; n >>= 1, base *= base)
+        if (n & 1) result *= base;
+    return result;
+}
+
 KERNEL adam(const AdamOptions *o, float *p, const float *g, float *m, float *v, float *vmax, i64 n) {
     float decay = o->decoupled ? (float)(1 - o->lr * o->weight_decay) : 1;
     float coupled = o->decoupled ? 0 : (float)o->weight_decay;
     float s = (float)o->gradient_scale, b2 = (float)o->beta2, c1 = (float)(1 - o->beta1), c2 = (float)(1 - o->beta2);
-    float step = (float)(o->lr / (1 - pow(o->beta1, (double)o->step)));
-    float root = (float)(1 / sqrt(1 - pow(o->beta2, (double)o->step))), epsilon = (float)o->epsilon;
+    float step = (float)(o->lr / (1 - power(o->beta1, o->step)));
+    float root = (float)(1 / sqrt(1 - power(o->beta2, o->step))), epsilon = (float)o->epsilon;
     EACH(i, n) {
         float pi = p[i] * decay, gi = s * g[i] + coupled * pi;
         float mi = m[i] + c1 * (gi - m[i]), vi = b2 * v[i] + c2 * gi * gi;
