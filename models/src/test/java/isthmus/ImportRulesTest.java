@@ -26,39 +26,40 @@ import org.junit.jupiter.api.Test;
 /** Who may import whom, over every class of bindings, runtime, fedserver and models; the table is the map of the house. */
 class ImportRulesTest {
     /** A package, and after the arrow our packages that it may import. */
-    private static final Map<String, Set<String>> ALLOWED = table("""
-            bindings          ->
-            bindings.onednn   -> bindings
-            bindings.kernels  -> bindings
-            bindings.nvrtc    -> bindings
-            bindings.cublas   -> bindings
-            bindings.cudnn    -> bindings
-            bindings.cuda     -> bindings bindings.nvrtc bindings.cublas bindings.cudnn
-            tensor            -> bindings bindings.kernels
-            op                -> tensor
-            backend           -> op tensor bindings.kernels
-            backend.onednn    -> backend op tensor bindings bindings.onednn bindings.kernels
-            backend.cuda      -> backend op tensor bindings bindings.cuda bindings.nvrtc bindings.cublas bindings.cudnn bindings.kernels
-            graph             -> backend op tensor
-            nn                -> graph op tensor
-            train             -> nn graph backend op tensor bindings.kernels
-            detect            -> train nn backend op tensor
-            zoo               -> nn op tensor
-            onnx              -> nn graph op tensor
-            wire              -> tensor
-            server            -> wire tensor
-            client            -> wire tensor
-            admin             -> wire tensor
-            provision         -> wire
-            data              -> tensor
-            agent             -> data onnx nn tensor
-            weights           -> zoo nn op tensor
-            task              -> data train zoo nn graph backend op tensor client
-            experiment        -> task data train zoo nn graph backend tensor report
-            profile           -> train zoo nn graph backend op tensor
-            report            ->
-            cli               -> *
-            """);
+    private static final Map<String, Set<String>> ALLOWED = table(
+            """
+                    bindings          ->
+                    bindings.onednn   -> bindings
+                    bindings.kernels  -> bindings
+                    bindings.nvrtc    -> bindings
+                    bindings.cublas   -> bindings
+                    bindings.cudnn    -> bindings
+                    bindings.cuda     -> bindings bindings.nvrtc bindings.cublas bindings.cudnn
+                    tensor            -> bindings bindings.kernels
+                    op                -> tensor
+                    backend           -> op tensor bindings.kernels
+                    backend.onednn    -> backend op tensor bindings bindings.onednn bindings.kernels
+                    backend.cuda      -> backend op tensor bindings bindings.cuda bindings.nvrtc bindings.cublas bindings.cudnn bindings.kernels
+                    graph             -> backend op tensor
+                    nn                -> graph op tensor
+                    train             -> nn graph backend op tensor bindings.kernels
+                    detect            -> train nn backend op tensor
+                    zoo               -> nn op tensor
+                    onnx              -> nn graph op tensor
+                    wire              -> tensor
+                    server            -> wire tensor
+                    client            -> wire tensor
+                    admin             -> wire tensor
+                    provision         -> wire
+                    data              -> tensor
+                    agent             -> data onnx nn tensor
+                    weights           -> zoo nn op tensor
+                    task              -> data train zoo nn graph backend op tensor client
+                    experiment        -> task data train zoo nn graph backend tensor report
+                    profile           -> train zoo nn graph backend op tensor
+                    report            ->
+                    cli               -> *
+                    """);
 
     /** Of the hidden wire format, what the administrator's door hands out: refusals and a job's state. */
     private static final Set<String> WIRE_DOOR = Set.of("JobList", "JobStatus", "RoundRecord", "Refusal",
