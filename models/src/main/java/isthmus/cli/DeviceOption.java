@@ -12,6 +12,17 @@ final class DeviceOption {
             + " of several GPUs, or cuda-emulated, which proves the GPU's code without one. Default: cpu.")
     private String device = "cpu";
 
+    /** What to do where the device cannot be used. */
+    private String instead = "train with --device cpu, or see isthmus doctor";
+
+    /** The option as if it had been given, with what to do where the device cannot be used. */
+    static DeviceOption named(String device, String instead) {
+        var option = new DeviceOption();
+        option.device = device;
+        option.instead = instead;
+        return option;
+    }
+
     /** The device, or a refusal that says what is missing and what to do. */
     Compute with(int threads) {
         String name = device.split(":", 2)[0];
@@ -21,8 +32,7 @@ final class DeviceOption {
         Optional<String> problem = provider.problem();
         if (problem.isPresent())
             throw new CliException(Exit.FAILED,
-                    "--device " + device + ": " + problem.get() + "; train with --device cpu,"
-                            + " or see isthmus doctor");
+                    "--device " + device + ": " + problem.get() + "; " + instead);
         return new Compute(device, threads);
     }
 

@@ -12,7 +12,8 @@ import picocli.CommandLine.Spec;
         + " weights travel.", synopsisSubcommandLabel = "COMMAND", subcommands = {DemoCommand.class, TrainCommand.class,
                 EvaluateCommand.class, ProvisionCommand.class, ServerCommand.class, SiteCommand.class,
                 SubmitCommand.class, StatusCommand.class, ImportCommand.class, ExportCommand.class,
-                InferCommand.class, DiagnoseCommand.class, ExperimentCommand.class, ProfileCommand.class,
+                InferCommand.class, DiagnoseCommand.class, ExperimentCommand.class, ExplainCommand.class,
+                ProfileCommand.class,
                 BenchCommand.class,
                 DoctorCommand.class}, footer = {"",
                         "Example: isthmus demo", "Each command explains itself: isthmus COMMAND --help"})

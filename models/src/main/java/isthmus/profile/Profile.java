@@ -146,7 +146,7 @@ public final class Profile {
     private static String name(String type) { return type.toLowerCase(Locale.ROOT); }
 
     /** The first input and the first output, which are what a call is about; the rest follows from them. */
-    private static String shapes(Node n) {
+    static String shapes(Node n) {
         String in = n.inputs().isEmpty() ? "" : n.in(0).shape().toString();
         String out = n.outputs().isEmpty()
                 ? ""

@@ -126,7 +126,7 @@ final class Prepared implements AutoCloseable {
     private long traffic(Node n) {
         long sum = 0;
         for (int i = 0; i < n.inputs().size(); i++)
-            if (n.op().reads(i) && n.inputs().indexOf(n.in(i)) == i) sum += bytes(n.in(i));
+            if (n.inputs().indexOf(n.in(i)) == i) sum += n.op().readings(i) * bytes(n.in(i));
         for (Value v : n.outputs())
             sum += bytes(v);
         return sum;

@@ -54,6 +54,10 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
         return out.get(0).shape().elements() * (5 + (residual ? 1 : 0) + activation.flops());
     }
 
+    /** Mean and variance come first. */
+    @Override
+    public int readings(int i) { return i == 0 ? 2 : 1; }
+
     @Override
     public void gradient(Backward b) {
         Node n = b.node();
@@ -145,6 +149,10 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
 
         @Override
         public boolean reads(int i) { return i != 5 || (activation != Activation.NONE && !masked); }
+
+        /** The sums over a group come first. */
+        @Override
+        public int readings(int i) { return reads(i) ? 2 : 0; }
 
         @Override
         public void reference(Reference r) {

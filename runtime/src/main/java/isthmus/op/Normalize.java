@@ -124,6 +124,10 @@ public record Normalize(float epsilon, boolean residual, Activation activation) 
         @Override
         public boolean reads(int i) { return i != 5 || (activation != Activation.NONE && !masked); }
 
+        /** The sums over the batch come first, unless none are needed. */
+        @Override
+        public int readings(int i) { return reads(i) ? constant ? 1 : 2 : 0; }
+
         @Override
         public void reference(Reference r) {
             int spatial = (int) r.inShape(0).elementsFrom(2);

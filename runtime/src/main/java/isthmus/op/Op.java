@@ -39,6 +39,11 @@ public interface Op {
         return true;
     }
 
+    /** How often input {@code i} is read from memory where it is larger than caches: twice if sums over it come first. */
+    default int readings(int i) {
+        return reads(i) ? 1 : 0;
+    }
+
     /** Whether the result is the input's memory under another shape, given that both have one element type. */
     default boolean isView(List<Spec> inputs) {
         return false;

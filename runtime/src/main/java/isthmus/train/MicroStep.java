@@ -39,7 +39,8 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
         }
     }
 
-    private static Graph graph(Model model, Trainer.Options options, int batch) {
+    /** Forward, loss and backward of a batch. */
+    static Graph graph(Model model, Trainer.Options options, int batch) {
         Graph graph = model.graph(batch, true);
         options.loss().attach(graph, graph.outputs().get(Model.LOGITS));
         graph = Fuse.apply(graph);

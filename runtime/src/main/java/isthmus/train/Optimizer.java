@@ -60,7 +60,8 @@ final class Optimizer {
         this.nonFinite = backend.allocate(I64.byteSize(), arena);
     }
 
-    private static WeightTable stateTable(OptimizerSpec spec, WeightTable weights) {
+    /** Names and shapes of an optimizer's moments. */
+    static WeightTable stateTable(OptimizerSpec spec, WeightTable weights) {
         List<String> parts = switch (spec) {
             case OptimizerSpec.Sgd s -> s.momentum() == 0 ? List.of() : List.of("momentum_buffer");
             case OptimizerSpec.Adam a -> a.amsgrad()
@@ -94,9 +95,14 @@ final class Optimizer {
     }
 
     /** Bytes that the pass over all weights reads and writes. */
-    long traffic() {
-        return 3 * n * Float.BYTES + 2 * state.table().bytes();
+    long traffic() { return traffic(n, state.table()); }
+
+    /** The same before there is an optimizer. */
+    static long traffic(OptimizerSpec spec, WeightTable weights) {
+        return traffic(weights.range(Region.TRAINABLE).length(), stateTable(spec, weights));
     }
+
+    private static long traffic(long n, WeightTable state) { return 3 * n * Float.BYTES + 2 * state.bytes(); }
 
     /** Forgets moments and step count. */
     void reset() {
