@@ -39,7 +39,8 @@ class CommandLineTest {
         Map<String, CommandLine> all = Main.commandLine().getSubcommands();
         assertEquals(
                 Set.of("demo", "train", "evaluate", "provision", "server", "site", "submit", "status", "import",
-                        "export", "infer", "profile", "bench", "doctor", "diagnose", "experiment"),
+                        "export", "infer", "profile", "bench", "doctor", "diagnose", "experiment",
+                        "explain"),
                 all.keySet());
         for (String name : all.keySet()) {
             Said said = run(name, "--help");
