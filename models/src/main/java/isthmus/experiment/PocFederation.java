@@ -46,7 +46,8 @@ final class PocFederation implements AutoCloseable {
         this.trainer = new Trainer(model, options(configuration.learningRate(), configuration.precision(),
                 settings.batch(), settings.seed()), backend);
         this.global = WeightBuffer.allocate(model.table(), arena);
-        this.evaluator = new Evaluator(model, global, settings.batch(), Precision.FP32, backend);
+        this.evaluator = new Evaluator(model, global, settings.batch(), Precision.FP32, backend,
+                trainer.workspace());
         this.exchanged = model.table().exchanged();
         this.labels = arena.allocate((long) settings.batch() * Float.BYTES, 64);
         model.initialize(global, settings.seed());

@@ -47,7 +47,7 @@ public final class Evaluation {
             var buffer = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
             Safetensors.load(weights, buffer);
             try (Measure measure = new Measure(recipe, model, buffer, Films.evaluation(recipe, tables, threads),
-                    backend)) {
+                    backend, null)) {
                 Predictions p = measure.run();
                 return new Result(recipe, p.rows(), Measure.metrics(recipe, p), p, measure.films().warnings(),
                         (System.nanoTime() - begin) / 1e9);

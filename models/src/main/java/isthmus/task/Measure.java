@@ -2,6 +2,7 @@ package isthmus.task;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
+import isthmus.graph.Workspace;
 import isthmus.nn.Model;
 import isthmus.tensor.WeightBuffer;
 import isthmus.train.Evaluator;
@@ -19,11 +20,11 @@ final class Measure implements AutoCloseable {
     private final Arena arena = Arena.ofConfined();
     private final MemorySegment labels;
 
-    /** Takes over the films. Weights are read at the time of each {@link #run}. */
-    Measure(Recipe recipe, Model model, WeightBuffer weights, Films films, Backend backend) {
+    /** Takes over the films; {@code workspace} may be null. Weights are read at the time of each {@link #run}. */
+    Measure(Recipe recipe, Model model, WeightBuffer weights, Films films, Backend backend, Workspace workspace) {
         this.films = films;
         this.recipe = recipe;
-        this.evaluator = new Evaluator(model, weights, recipe.batch(), Precision.FP32, backend);
+        this.evaluator = new Evaluator(model, weights, recipe.batch(), Precision.FP32, backend, workspace);
         this.labels = arena.allocate((long) recipe.batch() * recipe.labels().size() * Float.BYTES, 64);
     }
 

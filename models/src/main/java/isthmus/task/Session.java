@@ -43,7 +43,7 @@ final class Session implements AutoCloseable {
         this.films = Films.training(recipe, train, threads);
         this.trainer = new Trainer(model, options(recipe, films, backend, notes), backend);
         this.measure = new Measure(recipe, model, trainer.averaged(), Films.evaluation(recipe, validation, threads),
-                backend);
+                backend, trainer.workspace());
     }
 
     /** What the trainer needs for these films on this device; notes get a line where that is not what it seems. */

@@ -34,6 +34,11 @@ public interface Backend extends AutoCloseable {
         return allocate(bytes, arena);
     }
 
+    /** Where kernels that can be bound anew wait for their next program; nothing where they cannot. */
+    default Optional<Shelf> shelf() {
+        return Optional.empty();
+    }
+
     /** Whether the device has memory of its own. */
     default boolean hasOwnMemory() { return false; }
 

@@ -8,7 +8,10 @@ public interface Kernel extends AutoCloseable {
     /** Bytes of memory that the kernel needs while it runs and not after. */
     default long scratchBytes() { return 0; }
 
-    /** Fixes the addresses. Called once, before the first run. */
+    /**
+     * Fixes the addresses, before the first run; once, but on backends with a {@linkplain Backend#shelf shelf} again for every
+     * program that the kernel serves.
+     */
     void bind(Addresses addresses);
 
     /** Does the work. Allocates nothing. */

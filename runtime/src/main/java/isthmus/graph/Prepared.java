@@ -4,6 +4,7 @@ import isthmus.backend.Backend;
 import isthmus.backend.Kernel;
 import isthmus.backend.MissingKernelException;
 import isthmus.backend.Precision;
+import isthmus.backend.Shelf;
 import isthmus.op.Node;
 import isthmus.op.Spec;
 import isthmus.op.Value;
@@ -19,6 +20,17 @@ import java.util.Set;
 
 /** A graph of which all is decided but where in memory it lies: element types, kernels, the arena's plan. Owns the kernels. */
 final class Prepared implements AutoCloseable {
+    /** What decides the kernels of a graph and its plan, on one backend. */
+    private record Kind(List<Node> nodes, Map<String, Value> inputs, Map<String, Value> outputs,
+            Map<String, Value> parameterGradients, Precision precision) {
+        static Kind of(Graph graph, Precision precision) {
+            return new Kind(List.copyOf(graph.nodes()), Map.copyOf(graph.inputs()), Map.copyOf(graph.outputs()),
+                    Map.copyOf(graph.parameterGradients()), precision);
+        }
+    }
+
+    private final Kind kind;
+    private final Optional<Shelf> shelf;
     private final Graph graph;
     private final Precision precision;
     /** Parameters by the id of their gradient. */
@@ -31,7 +43,16 @@ final class Prepared implements AutoCloseable {
     private int[] positions = new int[0];
     private final Plan plan;
 
-    Prepared(Graph graph, Backend backend, Precision precision) {
+    /** Prepares a graph, or takes what an equal graph's program has left. */
+    static Prepared of(Graph graph, Backend backend, Precision precision) {
+        Kind kind = Kind.of(graph, precision);
+        return backend.shelf().flatMap(s -> s.take(kind, Prepared.class))
+                .orElseGet(() -> new Prepared(kind, graph, backend, precision));
+    }
+
+    private Prepared(Kind kind, Graph graph, Backend backend, Precision precision) {
+        this.kind = kind;
+        this.shelf = backend.shelf();
         this.graph = graph;
         this.precision = precision;
         graph.parameterGradients().forEach((name, v) -> {
@@ -130,6 +151,13 @@ final class Prepared implements AutoCloseable {
         for (Value v : n.outputs())
             sum += bytes(v);
         return sum;
+    }
+
+    /** After use: keeps the kernels for the next program of an equal graph. */
+    void shelve() {
+        if (shelf.isPresent()) shelf.get().put(kind, this);
+        else
+            close();
     }
 
     @Override

@@ -26,6 +26,8 @@ public final class Program implements AutoCloseable {
     private final Backend backend;
     private final Arena arena;
     private final Prepared prepared;
+    /** Owned by this program; null if it works in another's. */
+    private final Workspace own;
     private final WeightBuffer weights;
     private final WeightBuffer gradients;
     private final MemorySegment memory;
@@ -37,8 +39,10 @@ public final class Program implements AutoCloseable {
     private final Node[] nodes;
     private final Backend.Repeated calls;
 
-    private Program(Graph graph, Prepared prepared, Backend backend, WeightBuffer weights, WeightBuffer gradients) {
+    private Program(Graph graph, Prepared prepared, Backend backend, WeightBuffer weights, WeightBuffer gradients,
+            Workspace shared) {
         this.graph = graph;
+        this.own = shared == null ? new Workspace(backend) : null;
         this.backend = backend;
         this.prepared = prepared;
         this.weights = weights;
@@ -47,7 +51,7 @@ public final class Program implements AutoCloseable {
         this.nodes = prepared.nodes();
         this.kernels = prepared.kernels();
         try {
-            this.memory = backend.workspace(Math.max(Plan.ALIGNMENT, plan().bytes()), arena);
+            this.memory = (shared == null ? own : shared).take(Math.max(Plan.ALIGNMENT, plan().bytes()));
             this.scalars = new StepScalars(backend.allocate(StepScalars.BYTES, arena));
             scalars.lossScale(1);
             this.uploads = exchange();
@@ -56,6 +60,7 @@ public final class Program implements AutoCloseable {
             this.calls = backend.repeatable(this::runAll);
         } catch (RuntimeException | Error e) {
             arena.close();
+            if (own != null) own.close();
             throw e;
         }
     }
@@ -68,16 +73,17 @@ public final class Program implements AutoCloseable {
      */
     public static Program compile(Graph graph, Backend backend, Precision precision, WeightBuffer weights,
             WeightBuffer gradients) {
-        return compile(graph, backend, precision, weights, gradients, 0);
+        return compile(graph, backend, precision, weights, gradients, null, 0);
     }
 
     /**
      * Compiles a graph if its plan fits into the memory that is free.
      *
+     * @param shared memory that other programs use as well, at other times; null for memory of its own
      * @param besides bytes of free memory that are spoken for, as for weights that are not written yet
      */
     public static Program compile(Graph graph, Backend backend, Precision precision, WeightBuffer weights,
-            WeightBuffer gradients, long besides) {
+            WeightBuffer gradients, Workspace shared, long besides) {
         String expected = graph.table().digest();
         if (!weights.table().digest().equals(expected)) {
             throw new IllegalArgumentException(
@@ -87,12 +93,14 @@ public final class Program implements AutoCloseable {
                 && (gradients == null || !gradients.table().digest().equals(expected))) {
             throw new IllegalArgumentException("compile: a graph with gradients needs a gradient buffer of its table");
         }
-        Prepared prepared = new Prepared(graph, backend, precision);
+        Prepared prepared = Prepared.of(graph, backend, precision);
         try {
+            long bytes = prepared.plan().bytes();
+            long more = shared == null ? bytes : shared.missing(bytes);
             long free = backend.freeBytes();
-            if (prepared.plan().bytes() > free - besides)
-                throw new MemoryException("this batch", prepared.plan().bytes() + besides, free, "use a smaller one");
-            return new Program(graph, prepared, backend, weights, gradients);
+            if (more > 0 && more > free - besides)
+                throw new MemoryException("this batch", more + besides, free, "use a smaller one");
+            return new Program(graph, prepared, backend, weights, gradients, shared);
         } catch (RuntimeException | Error e) {
             prepared.close();
             throw e;
@@ -101,7 +109,7 @@ public final class Program implements AutoCloseable {
 
     /** The size of the arena that a graph would take; none is allocated. */
     public static long arenaBytes(Graph graph, Backend backend, Precision precision) {
-        try (Prepared prepared = new Prepared(graph, backend, precision)) {
+        try (Prepared prepared = Prepared.of(graph, backend, precision)) {
             return prepared.plan().bytes();
         }
     }
@@ -242,7 +250,8 @@ public final class Program implements AutoCloseable {
     @Override
     public void close() {
         calls.close();
-        prepared.close();
+        prepared.shelve();
         arena.close();
+        if (own != null) own.close();
     }
 }

@@ -5,6 +5,7 @@ import isthmus.backend.Precision;
 import isthmus.graph.Fuse;
 import isthmus.graph.Graph;
 import isthmus.graph.Program;
+import isthmus.graph.Workspace;
 import isthmus.nn.Model;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
@@ -23,8 +24,14 @@ public final class Evaluator implements AutoCloseable {
 
     /** Compiles the forward pass for batches of {@code batch}. */
     public Evaluator(Model model, WeightBuffer weights, int batch, Precision precision, Backend backend) {
+        this(model, weights, batch, precision, backend, null);
+    }
+
+    /** The same in memory that it shares with programs that run at other times, as a {@link Trainer#workspace} is. */
+    public Evaluator(Model model, WeightBuffer weights, int batch, Precision precision, Backend backend,
+            Workspace shared) {
         Graph graph = Fuse.apply(model.graph(batch, false));
-        this.program = Program.compile(graph, backend, precision, weights, null);
+        this.program = Program.compile(graph, backend, precision, weights, null, shared, 0);
         this.batch = batch;
         this.classes = model.classes();
         this.output = model.output();

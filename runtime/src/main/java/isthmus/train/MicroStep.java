@@ -7,8 +7,10 @@ import isthmus.graph.Gradients;
 import isthmus.graph.Graph;
 import isthmus.graph.MemoryException;
 import isthmus.graph.Program;
+import isthmus.graph.Workspace;
 import isthmus.nn.Model;
 import isthmus.tensor.WeightBuffer;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -25,10 +27,10 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
      * @param besides bytes that are taken beside the program's own
      */
     static MicroStep compile(Model model, Trainer.Options options, int batch, Backend backend, WeightBuffer weights,
-            WeightBuffer gradients, long besides) {
+            WeightBuffer gradients, Workspace workspace, long besides) {
         try {
             Program program = Program.compile(graph(model, options, batch), backend, options.precision(), weights,
-                    gradients, besides);
+                    gradients, workspace, besides);
             program.scalars().seed(options.seed());
             return new MicroStep(program, batch, program.input(Model.IMAGE), program.input(Loss.LABELS),
                     program.output(Loss.LOSS));
@@ -61,10 +63,14 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
         return loss.get(ValueLayout.JAVA_FLOAT, 0);
     }
 
-    /** Takes over the first samples of a larger batch. */
+    /** Takes over the first samples of a larger batch, which may lie in the same workspace. */
     void take(MemorySegment otherImages, MemorySegment otherLabels) {
-        MemorySegment.copy(otherImages, 0, images, 0, images.byteSize());
-        MemorySegment.copy(otherLabels, 0, labels, 0, labels.byteSize());
+        try (Arena arena = Arena.ofConfined()) {
+            // The images' new place may be the labels' old one.
+            MemorySegment kept = arena.allocate(labels.byteSize()).copyFrom(otherLabels.asSlice(0, labels.byteSize()));
+            MemorySegment.copy(otherImages, 0, images, 0, images.byteSize());
+            labels.copyFrom(kept);
+        }
     }
 
     @Override

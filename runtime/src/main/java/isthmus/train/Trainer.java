@@ -3,6 +3,7 @@ package isthmus.train;
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
 import isthmus.graph.Program;
+import isthmus.graph.Workspace;
 import isthmus.nn.Model;
 import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
@@ -83,6 +84,7 @@ public final class Trainer implements AutoCloseable {
     private final Model model;
     private final Options options;
     private final Backend backend;
+    private final Workspace workspace;
     private final WeightBuffer weights;
     private final WeightBuffer gradients;
     private final GradientSum sum;
@@ -105,6 +107,7 @@ public final class Trainer implements AutoCloseable {
         if (table.range(Region.TRAINABLE).length() == 0)
             throw new IllegalArgumentException("training " + model.name() + ": every parameter is frozen");
         boolean half = options.precision == Precision.F16;
+        this.workspace = new Workspace(backend);
         try {
             this.weights = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
             this.gradients = new WeightBuffer(table, backend.allocate(table.bytes(), arena));
@@ -118,13 +121,14 @@ public final class Trainer implements AutoCloseable {
             this.guard = half ? new StatisticsGuard(weights, backend, arena) : null;
             this.full = compile(options.batch);
         } catch (RuntimeException e) {
+            workspace.close();
             arena.close();
             throw e;
         }
     }
 
     private MicroStep compile(int batch) {
-        return MicroStep.compile(model, options, batch, backend, weights, gradients, weightBytes());
+        return MicroStep.compile(model, options, batch, backend, weights, gradients, workspace, weightBytes());
     }
 
     /** Bytes that weights, gradients, moments and averages take. */
@@ -168,6 +172,11 @@ public final class Trainer implements AutoCloseable {
 
     /** The loss of the last full batch. */
     public double loss() { return full.value(); }
+
+    /** Memory that an {@link Evaluator} may use as well; what this trainer's inputs and outputs held is lost then. */
+    public Workspace workspace() {
+        return workspace;
+    }
 
     /** The compiled step. */
     public Program program() { return full.program(); }
@@ -320,6 +329,7 @@ public final class Trainer implements AutoCloseable {
     public void close() {
         if (partial != null) partial.close();
         full.close();
+        workspace.close();
         arena.close();
     }
 }

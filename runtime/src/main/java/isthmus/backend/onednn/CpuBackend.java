@@ -4,6 +4,7 @@ import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_B
 
 import isthmus.backend.Backend;
 import isthmus.backend.Kernel;
+import isthmus.backend.Shelf;
 import isthmus.bindings.NativeMemory;
 import isthmus.bindings.onednn.OneDnn;
 import isthmus.op.Add;
@@ -98,8 +99,12 @@ final class CpuBackend implements Backend {
             Map.entry(Focal.class, own(LossLowering::focal)),
             Map.entry(BceWithLogits.class, own(LossLowering::bceWithLogits)));
 
+    /** Programs whose kernels are kept for later: a trainer's, its partial batch's, its evaluation's, of two models. */
+    private static final int SHELVED = 6;
+
     private final int threads;
     private final Dnnl dnnl;
+    private final Shelf shelf = new Shelf(SHELVED);
 
     CpuBackend(int threads) {
         if (threads < 1)
@@ -166,5 +171,11 @@ final class CpuBackend implements Backend {
     public void enter() { OneDnn.ompSetNumThreads(threads); }
 
     @Override
-    public void close() { dnnl.close(); }
+    public Optional<Shelf> shelf() { return Optional.of(shelf); }
+
+    @Override
+    public void close() {
+        shelf.close();
+        dnnl.close();
+    }
 }

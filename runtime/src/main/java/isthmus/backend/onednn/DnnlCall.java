@@ -21,7 +21,9 @@ final class DnnlCall {
     private final MemorySegment primitive;
     private final MemorySegment arguments;
     private final long scratchAt;
+    private final MemorySegment[] memories = new MemorySegment[MOST_ARGUMENTS];
     private int count;
+    private boolean complete;
 
     /** Takes scratch memory from the kernel if the primitive wants some. */
     DnnlCall(DnnlKernel kernel, MemorySegment desc) {
@@ -49,16 +51,24 @@ final class DnnlCall {
 
     String implementation() { return MemoryText.implementation(desc); }
 
-    /** Says where an argument lies. */
+    /** Says where an argument lies; when binding anew, in the order of the first time. */
     DnnlCall arg(int arg, MemorySegment layout, MemorySegment at) {
-        MemorySegment memory = handles.memory(OneDnn.memoryCreate(layout, dnnl.engine, at));
-        OneDnn.putExecArg(arguments, count++, arg, memory);
+        if (complete) {
+            complete = false;
+            count = 0;
+        }
+        if (memories[count] == null) memories[count] = handles.memory(OneDnn.memoryCreate(layout, dnnl.engine, at));
+        else
+            OneDnn.memorySetDataHandle(memories[count], at);
+        OneDnn.putExecArg(arguments, count, arg, memories[count]);
+        count++;
         return this;
     }
 
     /** Says where the scratch memory lies, once all arguments are given. */
     DnnlCall scratch(MemorySegment kernelScratch) {
         if (scratchAt >= 0) arg(DNNL_ARG_SCRATCHPAD, query(DNNL_QUERY_SCRATCHPAD_MD), kernelScratch.asSlice(scratchAt));
+        complete = true;
         return this;
     }
 

@@ -13,7 +13,7 @@ final class OwnKernel implements Kernel {
 
     private final String name;
     private final Binder binder;
-    private final Arena constants = Arena.ofShared();
+    private Arena constants = Arena.ofShared();
     private Runnable call;
 
     OwnKernel(String name, Binder binder) {
@@ -25,7 +25,11 @@ final class OwnKernel implements Kernel {
     public String implementation() { return "own " + name; }
 
     @Override
-    public void bind(Addresses addresses) { call = binder.bind(addresses, constants); }
+    public void bind(Addresses addresses) {
+        constants.close();
+        constants = Arena.ofShared();
+        call = binder.bind(addresses, constants);
+    }
 
     @Override
     public void run() { call.run(); }
