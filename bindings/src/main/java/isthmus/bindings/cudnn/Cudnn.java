@@ -205,6 +205,24 @@ public final class Cudnn {
         }
     }
 
+    /** Sets an attribute to text. */
+    public void setText(MemorySegment descriptor, int attribute, String text) {
+        try (Arena scratch = Arena.ofConfined()) {
+            MemorySegment bytes = scratch.allocateFrom(text);
+            set(descriptor, attribute, CudnnConstants.CUDNN_TYPE_CHAR, bytes.byteSize(), bytes);
+        }
+    }
+
+    /** Reads text. */
+    public String getText(MemorySegment descriptor, int attribute) {
+        long size = get(descriptor, attribute, CudnnConstants.CUDNN_TYPE_CHAR, 0, MemorySegment.NULL);
+        try (Arena scratch = Arena.ofConfined()) {
+            MemorySegment text = scratch.allocate(size + 1);
+            get(descriptor, attribute, CudnnConstants.CUDNN_TYPE_CHAR, size, text);
+            return text.getString(0);
+        }
+    }
+
     /**
      * Reads descriptors: cuDNN fills ones that the caller has made, which are then the caller's to end. At most {@code most}.
      */

@@ -6,56 +6,63 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 
-/** Chooses among cuDNN's plans by running each, once for a shape, device and library; the choice is kept in the user's cache. */
+/** Chooses among engines by running each, once for a shape, device and library; the choice is kept in the user's cache. */
 final class ConvChoice {
     private static final int RUNS = 5;
-    /** A plan may not take more than this for its workspace. */
-    private static final long MOST_WORKSPACE = 1L << 30;
+    /** What is this many times slower than the best on its first run is not run again. */
+    private static final float HOPELESS = 2;
+    /** An engine may not take more than this for its workspace. */
+    private static final long MOST_SCRATCH = 1L << 30;
 
     private ConvChoice() {}
 
-    static ConvPlan.Candidate best(Device device, ConvProblem problem, ConvPlan plan) {
-        List<ConvPlan.Candidate> all = plan.candidates().stream().filter(c -> c.workspace() <= MOST_WORKSPACE).toList();
+    /** The fastest; the others are not closed. */
+    static ConvEngine best(Device device, ConvProblem problem, List<ConvEngine> engines) {
+        List<ConvEngine> small = engines.stream().filter(e -> e.scratch() <= MOST_SCRATCH).toList();
+        List<ConvEngine> all = small.isEmpty() ? engines : small;
         if (all.size() == 1) return all.getFirst();
-        List<String> key = List.of(device.name, Long.toString(device.libraries.cudnn().version()), problem.key(),
-                all.stream().map(ConvPlan.Candidate::name).toList().toString());
+        List<String> key = List.of(device.name + " " + device.multiprocessors,
+                Long.toString(device.libraries.cudnn().version()), problem.key(),
+                all.stream().map(ConvEngine::name).toList().toString());
         byte[] kept = UserCache.ofUser().get("plans", "conv", key,
-                () -> fastest(device, problem, plan, all).name().getBytes(StandardCharsets.UTF_8));
+                () -> fastest(device, problem, all).name().getBytes(StandardCharsets.UTF_8));
         String name = new String(kept, StandardCharsets.UTF_8);
-        // A damaged file names no plan: then the library's first choice serves.
-        return all.stream().filter(c -> c.name().equals(name)).findFirst().orElse(all.getFirst());
+        // A damaged file names no engine: then the library's first choice serves.
+        return all.stream().filter(e -> e.name().equals(name)).findFirst().orElse(all.getFirst());
     }
 
-    private static ConvPlan.Candidate fastest(Device device, ConvProblem problem, ConvPlan plan,
-            List<ConvPlan.Candidate> all) {
-        try (Arena arena = Arena.ofConfined()) {
-            long x = device.allocate(problem.x().elements() * problem.type().bytes(), arena);
-            long w = device.allocate(problem.w().elements() * problem.weightType().bytes(), arena);
-            long y = device.allocate(problem.y().elements() * problem.type().bytes(), arena);
-            long workspace = device.allocate(all.stream().mapToLong(ConvPlan.Candidate::workspace).max().orElse(0),
-                    arena);
-            MemorySegment pack = plan.pack(x, w, y, workspace);
-            ConvPlan.Candidate best = all.getFirst();
+    private static ConvEngine fastest(Device device, ConvProblem problem, List<ConvEngine> all) {
+        try (Arena memory = Arena.ofConfined(); Arena arguments = Arena.ofShared()) {
+            long x = device.allocate(problem.x().elements() * problem.type().bytes(), memory);
+            long w = device.allocate(problem.w().elements() * Float.BYTES, memory);
+            long y = device.allocate(problem.y().elements() * problem.type().bytes(), memory);
+            long scratch = device.allocate(all.stream().mapToLong(ConvEngine::scratch).max().orElse(0), memory);
+            ConvEngine best = all.getFirst();
             float least = Float.MAX_VALUE;
-            for (ConvPlan.Candidate c : all) {
-                float time = time(device, plan, c, pack);
+            for (ConvEngine e : all) {
+                Launches to = new Launches(device, arguments);
+                e.bind(to, MemorySegment.ofAddress(x), MemorySegment.ofAddress(w), MemorySegment.ofAddress(y),
+                        MemorySegment.ofAddress(scratch));
+                float time = time(device, to.calls(), HOPELESS * least);
                 if (time >= least) continue;
                 least = time;
-                best = c;
+                best = e;
             }
+            device.synchronize();
             return best;
         }
     }
 
     /** The least of a few runs, in milliseconds; the first is not counted, as it may load code. */
-    private static float time(Device device, ConvPlan plan, ConvPlan.Candidate candidate, MemorySegment pack) {
+    private static float time(Device device, Runnable[] calls, float hopeless) {
         MemorySegment begin = device.streams.createEvent(true);
         MemorySegment end = device.streams.createEvent(true);
         try {
             float least = Float.MAX_VALUE;
-            for (int i = 0; i <= RUNS; i++) {
+            for (int i = 0; i <= RUNS && (i < 2 || least < hopeless); i++) {
                 device.streams.record(begin, device.stream);
-                plan.run(candidate, pack);
+                for (Runnable call : calls)
+                    call.run();
                 device.streams.record(end, device.stream);
                 device.streams.awaitEvent(end);
                 if (i > 0) least = Math.min(least, device.streams.elapsed(begin, end));

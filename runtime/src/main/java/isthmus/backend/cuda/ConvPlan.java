@@ -8,11 +8,13 @@ import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_CONVOLUTION_POST_
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINECFG_ENGINE;
+import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINEHEUR_DEVICEPROP;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINEHEUR_MODE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINEHEUR_RESULTS;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINE_GLOBAL_INDEX;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_ENGINE_NUMERICAL_NOTE;
+import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_EXECUTION_PLAN_HANDLE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE;
@@ -44,11 +46,11 @@ import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_HEUR_MODE_FALLBACK;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION;
+import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_NUMERICAL_NOTE_TYPE_COUNT;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_BACKEND_DESCRIPTOR;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_CONVOLUTION_MODE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_DATA_TYPE;
-import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_HANDLE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_HEUR_MODE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_NUMERICAL_NOTE;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_TYPE_VOID_PTR;
@@ -60,39 +62,52 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A convolution as a cuDNN graph of one operation, and the execution plans that cuDNN offers for it. Owns its descriptors. */
 final class ConvPlan implements AutoCloseable {
     private static final long X = 1;
     private static final long W = 2;
     private static final long Y = 3;
-    private static final int MOST_CONFIGURATIONS = 8;
+    /** Bytes that every tensor's address is a multiple of. */
+    private static final long ALIGNMENT = 16;
+    /** More configurations than any heuristic has given; the float32 ones without TF32 stand at the end of its list. */
+    private static final int MOST_CONFIGURATIONS = 128;
+    /** One engine comes in tens of variants, and none is best for all shapes. */
+    private static final int MOST_OF_AN_ENGINE = 3;
+    private static final int MOST_CANDIDATES = 12;
     /** How cuDNN orders its engines: by a quick rule, by a model, and what always works. */
     private static final int[] MODES = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK};
 
-    /** An execution plan with what it is called and the workspace that it needs. */
-    record Candidate(MemorySegment plan, String name, long workspace) {}
+    /** An execution plan with what it was made of, what it is called and the workspace that it needs. */
+    record Candidate(MemorySegment plan, MemorySegment engine, MemorySegment configuration, String name,
+            long workspace) {}
 
-    private final Device device;
+    private final ConvTarget target;
     private final Cudnn cudnn;
     private final ConvProblem problem;
+    private final boolean tf32;
     private final Deque<MemorySegment> owned = new ArrayDeque<>();
     private final MemorySegment graph;
     private final List<Candidate> candidates = new ArrayList<>();
 
-    /** Describes the problem; {@link #candidates} is empty if cuDNN has no engine for it. */
-    ConvPlan(Device device, ConvProblem problem, boolean tf32) {
-        this.device = device;
-        this.cudnn = device.libraries.cudnn();
+    /**
+     * Describes the problem; {@link #candidates} is empty if cuDNN has no engine for it.
+     *
+     * @param tf32 whether float32 operands may be rounded to TF32
+     */
+    ConvPlan(ConvTarget target, ConvProblem problem, boolean tf32) {
+        this.target = target;
+        this.cudnn = target.cudnn();
         this.problem = problem;
+        this.tf32 = tf32;
         try {
             this.graph = graph();
             if (graph == null) return;
-            for (int mode : MODES) {
-                search(mode, tf32);
-                if (!candidates.isEmpty()) return;
-            }
+            for (int mode : MODES)
+                if (candidates.isEmpty()) search(mode);
         } catch (RuntimeException e) {
             close();
             throw e;
@@ -100,6 +115,8 @@ final class ConvPlan implements AutoCloseable {
     }
 
     List<Candidate> candidates() { return candidates; }
+
+    ConvProblem problem() { return problem; }
 
     private MemorySegment make(int kind) {
         MemorySegment d = cudnn.createDescriptor(kind);
@@ -113,13 +130,12 @@ final class ConvPlan implements AutoCloseable {
         cudnn.setFloat(op, d.alpha, 1);
         cudnn.setFloat(op, d.beta, 0);
         descriptor(op, d.convolution, convolution());
-        DType activations = problem.direction() == ConvProblem.Direction.WEIGHTS ? problem.type() : problem.result();
-        descriptor(op, d.x, tensor(X, problem.x(), activations));
+        descriptor(op, d.x, tensor(X, problem.x(), problem.type()));
         descriptor(op, d.w, tensor(W, problem.w(), problem.weightType()));
-        descriptor(op, d.y, tensor(Y, problem.y(), activations));
+        descriptor(op, d.y, tensor(Y, problem.y(), problem.type()));
         if (!cudnn.finishIfSupported(op)) return null;
         MemorySegment g = make(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-        cudnn.setPointers(g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, device.cudnn);
+        target.setHandle(g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE);
         descriptor(g, CUDNN_ATTR_OPERATIONGRAPH_OPS, op);
         return cudnn.finishIfSupported(g) ? g : null;
     }
@@ -130,24 +146,23 @@ final class ConvPlan implements AutoCloseable {
 
     /** Channels-last strides of a logical NC... shape. */
     private MemorySegment tensor(long id, Shape shape, DType type) {
-        final long alignment = 16;
         MemorySegment t = make(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
         long[] dims = new long[shape.rank()];
         long[] strides = new long[shape.rank()];
-        strides[1] = 1;
         long step = shape.dim(1);
-        for (int i = shape.rank() - 1; i >= 0; i--) {
-            dims[i] = shape.dim(i);
-            if (i == 1) continue;
+        for (int i = shape.rank() - 1; i > 1; i--) {
             strides[i] = step;
-            step *= i == 0 ? 1 : shape.dim(i);
+            step *= shape.dim(i);
         }
-        strides[0] = shape.elementsFrom(1);
+        strides[1] = 1;
+        strides[0] = step;
+        for (int i = 0; i < dims.length; i++)
+            dims[i] = shape.dim(i);
         cudnn.setInt(t, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, code(type));
         cudnn.setLongs(t, CUDNN_ATTR_TENSOR_DIMENSIONS, dims);
         cudnn.setLongs(t, CUDNN_ATTR_TENSOR_STRIDES, strides);
         cudnn.setLongs(t, CUDNN_ATTR_TENSOR_UNIQUE_ID, id);
-        cudnn.setLongs(t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, alignment);
+        cudnn.setLongs(t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, ALIGNMENT);
         cudnn.finish(t);
         return t;
     }
@@ -179,47 +194,77 @@ final class ConvPlan implements AutoCloseable {
         return values.stream().mapToLong(Integer::longValue).toArray();
     }
 
-    private void search(int mode, boolean tf32) {
+    private void search(int mode) {
         MemorySegment heuristics = make(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
         descriptor(heuristics, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
         cudnn.setInt(heuristics, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, mode);
+        target.setDescription(heuristics, CUDNN_ATTR_ENGINEHEUR_DEVICEPROP);
         if (!cudnn.finishIfSupported(heuristics)) return;
         List<MemorySegment> found = cudnn.getDescriptors(heuristics, CUDNN_ATTR_ENGINEHEUR_RESULTS,
                 CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, MOST_CONFIGURATIONS);
-        found.forEach(owned::push);
-        for (int i = 0; i < found.size(); i++) {
-            MemorySegment engine = cudnn
-                    .getDescriptors(found.get(i), CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1)
-                    .getFirst();
-            owned.push(engine);
-            if (isWanted(engine, tf32)) offer(found.get(i), name(mode, i, engine));
+        Map<Long, Integer> taken = new HashMap<>();
+        for (int i = 0; i < found.size(); i++)
+            if (candidates.size() >= MOST_CANDIDATES || !take(found.get(i), mode, i, taken))
+                cudnn.destroyDescriptor(found.get(i));
+    }
+
+    /** Makes a candidate of a configuration; false if it is not wanted, or cannot be made a plan. */
+    private boolean take(MemorySegment configuration, int mode, int place, Map<Long, Integer> taken) {
+        MemorySegment engine = cudnn
+                .getDescriptors(configuration, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1)
+                .getFirst();
+        long index = index(engine);
+        if (taken.getOrDefault(index, 0) < MOST_OF_AN_ENGINE && isWanted(engine)) {
+            MemorySegment plan = cudnn.createDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+            target.setHandle(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
+            target.setDescription(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
+            descriptor(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+            if (cudnn.finishIfSupported(plan)) {
+                taken.merge(index, 1, Integer::sum);
+                candidates.add(new Candidate(plan, engine, configuration, letter(mode) + place + " engine " + index,
+                        cudnn.getLong(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)));
+                return true;
+            }
+            cudnn.destroyDescriptor(plan);
         }
+        cudnn.destroyDescriptor(engine);
+        return false;
     }
 
-    private String name(int mode, int place, MemorySegment engine) {
-        char letter = mode == CUDNN_HEUR_MODE_A ? 'A' : mode == CUDNN_HEUR_MODE_B ? 'B' : 'F';
-        return letter + "" + place + " engine " + cudnn.getLong(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+    private long index(MemorySegment engine) { return cudnn.getLong(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX); }
+
+    private static String letter(int mode) {
+        return mode == CUDNN_HEUR_MODE_A ? "A" : mode == CUDNN_HEUR_MODE_B ? "B" : "F";
     }
 
-    /** The same input must give the same bits, and float32 means float32 unless TF32 was asked for. */
-    private boolean isWanted(MemorySegment engine, boolean tf32) {
+    /**
+     * The same input must give the same bits, and float32 means float32 unless TF32 was asked for: what runs float32 on
+     * tensor cores rounds to TF32, whether or not cuDNN notes that it converts its inputs.
+     */
+    private boolean isWanted(MemorySegment engine) {
+        boolean exact = problem.type() == DType.F32 && !tf32;
         int[] notes = cudnn.getInts(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                 CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
         for (int note : notes) {
             if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC
                     || note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
                 return false;
-            if (note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS && problem.type() == DType.F32 && !tf32) return false;
+            if (exact && (note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS))
+                return false;
         }
         return true;
     }
 
-    private void offer(MemorySegment configuration, String name) {
-        MemorySegment plan = make(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
-        cudnn.setPointers(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, device.cudnn);
-        descriptor(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
-        if (!cudnn.finishIfSupported(plan)) return;
-        candidates.add(new Candidate(plan, name, cudnn.getLong(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)));
+    /** Gives up all candidates but one. */
+    void keep(Candidate one) {
+        candidates.stream().filter(c -> c != one).forEach(this::destroy);
+        candidates.retainAll(List.of(one));
+    }
+
+    private void destroy(Candidate c) {
+        cudnn.destroyDescriptor(c.plan);
+        cudnn.destroyDescriptor(c.engine);
+        cudnn.destroyDescriptor(c.configuration);
     }
 
     /** The arguments of an execution; owned by this. */
@@ -237,11 +282,13 @@ final class ConvPlan implements AutoCloseable {
 
     /** Runs a candidate on the arguments of a pack. */
     void run(Candidate candidate, MemorySegment pack) {
-        cudnn.execute(device.cudnn, candidate.plan, pack);
+        cudnn.execute(target.handle(), candidate.plan, pack);
     }
 
     @Override
     public void close() {
+        candidates.forEach(this::destroy);
+        candidates.clear();
         while (!owned.isEmpty())
             cudnn.destroyDescriptor(owned.pop());
     }

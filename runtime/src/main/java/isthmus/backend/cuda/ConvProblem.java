@@ -22,9 +22,14 @@ import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_BACKEND_OPERATION_CONV
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR;
 import static isthmus.bindings.cudnn.CudnnConstants.CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
 
+import isthmus.op.Conv;
+import isthmus.op.Node;
+import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
+import java.util.List;
+import java.util.function.Function;
 
 /**
  * One convolution, forward or one of its derivatives, as cuDNN has it: x {@code [N,C,...]}, w {@code [O,C/G,...]},
@@ -67,6 +72,28 @@ record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y
             this.y = y;
         }
     }
+
+    /** What a convolution's node asks for, best first: not every engine of half precision writes float32. */
+    static List<ConvProblem> of(Node n, Function<Value, DType> types) {
+        DType type = types.apply(n.in(0));
+        Shape first = n.in(0).shape();
+        Shape second = n.in(1).shape();
+        return switch (n.op()) {
+            case Conv op ->
+                List.of(new ConvProblem(Direction.FORWARD, op.window(), first, second, n.out(0).shape(), type, type));
+            case Conv.BackwardData op ->
+                List.of(new ConvProblem(Direction.DATA, op.window(), op.x(), second, first, type, type));
+            case Conv.BackwardWeights op -> {
+                ConvProblem exact = new ConvProblem(Direction.WEIGHTS, op.window(), first, op.weight(), second, type,
+                        DType.F32);
+                yield type == DType.F32 ? List.of(exact) : List.of(exact, exact.into(type));
+            }
+            default -> throw new IllegalArgumentException("no convolution: " + n.op().name());
+        };
+    }
+
+    /** Channels of x for each of w's: the number of groups. */
+    int groups() { return x.dim(1) / w.dim(1); }
 
     /** The element type of w; results may differ from what they are computed from. */
     DType weightType() {

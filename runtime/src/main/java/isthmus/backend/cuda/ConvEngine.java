@@ -1,0 +1,22 @@
+package isthmus.backend.cuda;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * One way to compute a convolution or a derivative of it: a plan of cuDNN's, or kernels of our own. Activations are
+ * channels-last in the problem's type; weights and their gradients are float32 as parameters lie, {@code [O,I,...]}
+ * row-major.
+ */
+interface ConvEngine extends AutoCloseable {
+    /** What it is called in listings and in stored choices. */
+    String name();
+
+    /** Bytes of scratch memory. */
+    long scratch();
+
+    /** Adds its calls on fixed addresses. */
+    void bind(Launches to, MemorySegment x, MemorySegment w, MemorySegment y, MemorySegment scratch);
+
+    @Override
+    default void close() {}
+}
