@@ -74,6 +74,9 @@ public interface Backend extends AutoCloseable {
     /** Waits until all that was asked for is done. */
     default void synchronize() {}
 
+    /** A clock of the device's own time. */
+    default Stopwatch stopwatch() { return new HostStopwatch(this); }
+
     /** The arithmetic of weights and their gradients, on shared memory. */
     default WeightMath math() {
         return WeightMath.HOST;
@@ -90,6 +93,21 @@ public interface Backend extends AutoCloseable {
 
     /** Calls that are made again and again. */
     interface Repeated extends Runnable, AutoCloseable {
+        @Override
+        default void close() {}
+    }
+
+    /** Measures how long the device takes from one point of its work to another. */
+    interface Stopwatch extends AutoCloseable {
+        /** What is asked for from now on is measured. */
+        void start();
+
+        /** What is asked for from now on is not. */
+        void stop();
+
+        /** Waits for what is measured; its time, idle time in between included. */
+        double seconds();
+
         @Override
         default void close() {}
     }

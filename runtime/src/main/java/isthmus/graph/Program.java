@@ -176,14 +176,13 @@ public final class Program implements AutoCloseable {
     /** Runs all calls in order and notes how long each took: {@code nanos[i]} nanoseconds for call i. */
     public void run(long[] nanos) {
         toDevice();
-        backend.synchronize();
-        long begin = System.nanoTime();
-        for (int i = 0; i < kernels.length; i++) {
-            run(i);
-            backend.synchronize();
-            long end = System.nanoTime();
-            nanos[i] = end - begin;
-            begin = end;
+        try (Backend.Stopwatch clock = backend.stopwatch()) {
+            for (int i = 0; i < kernels.length; i++) {
+                clock.start();
+                run(i);
+                clock.stop();
+                nanos[i] = Math.round(clock.seconds() * 1e9);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ import isthmus.bindings.cublas.CublasLt;
 import isthmus.bindings.cudnn.Cudnn;
 import isthmus.bindings.nvrtc.Nvrtc;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 
@@ -31,8 +32,14 @@ public record CudaLibraries(CudaDriver driver, Nvrtc nvrtc, CublasLt cublasLt, C
 
     /** Why training cannot use these libraries; empty if it can. Says nothing of whether there is a GPU. */
     public Optional<String> problem() {
-        return Stream.of(driver.problem(), nvrtc.problem(), cublasLt.problem(), cudnn.problem())
-                .flatMap(Optional::stream).findFirst().or(this::versionProblem);
+        return problems().stream().findFirst();
+    }
+
+    /** All that is missing or too old, one line each; empty if training can use these libraries. */
+    public List<String> problems() {
+        List<String> missing = Stream.of(driver.problem(), nvrtc.problem(), cublasLt.problem(), cudnn.problem())
+                .flatMap(Optional::stream).toList();
+        return missing.isEmpty() ? versionProblem().stream().toList() : missing;
     }
 
     private Optional<String> versionProblem() {

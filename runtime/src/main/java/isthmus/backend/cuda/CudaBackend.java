@@ -153,6 +153,9 @@ final class CudaBackend implements Backend {
     public void synchronize() { device.synchronize(); }
 
     @Override
+    public Stopwatch stopwatch() { return new EventStopwatch(device); }
+
+    @Override
     public WeightMath math() { return math; }
 
     @Override
