@@ -29,40 +29,72 @@ struct Handle {
 std::set<Handle *> handles;
 std::set<Descriptor *> descriptors;
 
-/* What may be set on which kind, with which type, and whether it must be. */
+/* What may be set on which kind, with which type, how many of them (0: any number), and whether it must be. */
 struct Rule {
-    int kind, attribute, type;
+    int kind, attribute, type, count;
     bool needed;
+    const char *name;
 };
-const int OP[3] = {FORWARD, BACKWARD_DATA, BACKWARD_FILTER};
 std::vector<Rule> rules() {
     std::vector<Rule> all = {
-        {TENSOR, ALIGNMENT, T_INT64, true}, {TENSOR, DATA_TYPE, T_DATA_TYPE, true}, {TENSOR, DIMS, T_INT64, true},
-        {TENSOR, TENSOR_STRIDES, T_INT64, true}, {TENSOR, UID, T_INT64, true}, {TENSOR, VIRTUAL, T_BOOLEAN, false},
-        {CONVOLUTION, COMP_TYPE, T_DATA_TYPE, true}, {CONVOLUTION, CONV_MODE, T_MODE, true},
-        {CONVOLUTION, DILATIONS, T_INT64, true}, {CONVOLUTION, STRIDES, T_INT64, true},
-        {CONVOLUTION, POST, T_INT64, true}, {CONVOLUTION, PRE, T_INT64, true}, {CONVOLUTION, SPATIAL, T_INT64, true},
-        {GRAPH, GRAPH_HANDLE, T_HANDLE, true}, {GRAPH, GRAPH_OPS, T_DESCRIPTOR, true},
-        {ENGINEHEUR, HEUR_MODE, T_HEUR, true}, {ENGINEHEUR, HEUR_GRAPH, T_DESCRIPTOR, true},
-        {ENGINE, ENGINE_GRAPH, T_DESCRIPTOR, true}, {ENGINE, ENGINE_INDEX, T_INT64, true},
-        {ENGINECFG, CFG_ENGINE, T_DESCRIPTOR, true}, {PLAN, PLAN_HANDLE, T_HANDLE, true},
-        {PLAN, PLAN_CONFIG, T_DESCRIPTOR, true}, {PACK, PACK_UIDS, T_INT64, true},
-        {PACK, PACK_POINTERS, T_VOID_PTR, true}, {PACK, PACK_WORKSPACE, T_VOID_PTR, false},
+        {TENSOR, ALIGNMENT, T_INT64, 1, true, "TENSOR_BYTE_ALIGNMENT"},
+        {TENSOR, DATA_TYPE, T_DATA_TYPE, 1, true, "TENSOR_DATA_TYPE"},
+        {TENSOR, DIMS, T_INT64, 0, true, "TENSOR_DIMENSIONS"},
+        {TENSOR, TENSOR_STRIDES, T_INT64, 0, true, "TENSOR_STRIDES"},
+        {TENSOR, UID, T_INT64, 1, true, "TENSOR_UNIQUE_ID"},
+        {TENSOR, VIRTUAL, T_BOOLEAN, 1, false, "TENSOR_IS_VIRTUAL"},
+        {CONVOLUTION, COMP_TYPE, T_DATA_TYPE, 1, true, "CONVOLUTION_COMP_TYPE"},
+        {CONVOLUTION, CONV_MODE, T_MODE, 1, true, "CONVOLUTION_CONV_MODE"},
+        {CONVOLUTION, DILATIONS, T_INT64, 0, true, "CONVOLUTION_DILATIONS"},
+        {CONVOLUTION, STRIDES, T_INT64, 0, true, "CONVOLUTION_FILTER_STRIDES"},
+        {CONVOLUTION, POST, T_INT64, 0, true, "CONVOLUTION_POST_PADDINGS"},
+        {CONVOLUTION, PRE, T_INT64, 0, true, "CONVOLUTION_PRE_PADDINGS"},
+        {CONVOLUTION, SPATIAL, T_INT64, 1, true, "CONVOLUTION_SPATIAL_DIMS"},
+        {GRAPH, GRAPH_HANDLE, T_HANDLE, 1, false, "OPERATIONGRAPH_HANDLE"},
+        {GRAPH, GRAPH_OPS, T_DESCRIPTOR, 0, true, "OPERATIONGRAPH_OPS"},
+        {ENGINEHEUR, HEUR_MODE, T_HEUR, 1, true, "ENGINEHEUR_MODE"},
+        {ENGINEHEUR, HEUR_GRAPH, T_DESCRIPTOR, 1, true, "ENGINEHEUR_OPERATION_GRAPH"},
+        {ENGINEHEUR, HEUR_DEVICEPROP, T_DESCRIPTOR, 1, false, "ENGINEHEUR_DEVICEPROP"},
+        {ENGINE, ENGINE_GRAPH, T_DESCRIPTOR, 1, true, "ENGINE_OPERATION_GRAPH"},
+        {ENGINE, ENGINE_INDEX, T_INT64, 1, true, "ENGINE_GLOBAL_INDEX"},
+        {ENGINECFG, CFG_ENGINE, T_DESCRIPTOR, 1, true, "ENGINECFG_ENGINE"},
+        {PLAN, PLAN_HANDLE, T_HANDLE, 1, false, "EXECUTION_PLAN_HANDLE"},
+        {PLAN, PLAN_CONFIG, T_DESCRIPTOR, 1, true, "EXECUTION_PLAN_ENGINE_CONFIG"},
+        {PLAN, PLAN_DEVICEPROP, T_DESCRIPTOR, 1, false, "EXECUTION_PLAN_DEVICEPROP"},
+        {PACK, PACK_UIDS, T_INT64, 0, true, "VARIANT_PACK_UNIQUE_IDS"},
+        {PACK, PACK_POINTERS, T_VOID_PTR, 0, true, "VARIANT_PACK_DATA_POINTERS"},
+        {PACK, PACK_WORKSPACE, T_VOID_PTR, 1, false, "VARIANT_PACK_WORKSPACE"},
+        {DEVICEPROP, DEVICE_HANDLE, T_HANDLE, 1, false, "DEVICEPROP_HANDLE"},
+        {DEVICEPROP, DEVICE_JSON, T_CHAR, 0, false, "DEVICEPROP_JSON_REPRESENTATION"},
     };
-    for (int i = 0; i < 3; i++) {
-        int first = 700 + 6 * i; /* alpha, beta, convolution, and three tensors */
-        all.push_back({OP[i], first, T_FLOAT, true});
-        all.push_back({OP[i], first + 1, T_FLOAT, true});
-        for (int a = 2; a < 6; a++) all.push_back({OP[i], first + a, T_DESCRIPTOR, true});
-    }
+    static const char *const NAMES[3][6] = {
+        {"FORWARD_ALPHA", "FORWARD_BETA", "FORWARD_CONV_DESC", "FORWARD_W", "FORWARD_X", "FORWARD_Y"},
+        {"BWD_DATA_ALPHA", "BWD_DATA_BETA", "BWD_DATA_CONV_DESC", "BWD_DATA_W", "BWD_DATA_DX", "BWD_DATA_DY"},
+        {"BWD_FILTER_ALPHA", "BWD_FILTER_BETA", "BWD_FILTER_CONV_DESC", "BWD_FILTER_DW", "BWD_FILTER_X", "BWD_FILTER_DY"}};
+    const int ops[3] = {FORWARD, BACKWARD_DATA, BACKWARD_FILTER};
+    for (int i = 0; i < 3; i++)
+        for (int a = 0; a < 6; a++)
+            all.push_back({ops[i], 700 + 6 * i + a, a < 2 ? T_FLOAT : T_DESCRIPTOR, 1, true, NAMES[i][a]});
     return all;
 }
 const std::vector<Rule> RULES = rules();
 
+const Rule *rule_of(int kind, int attribute) {
+    for (const Rule &r : RULES)
+        if (r.kind == kind && r.attribute == attribute) return &r;
+    return nullptr;
+}
+
+std::string name_of(const Descriptor *d, int attribute) {
+    const Rule *r = rule_of(d->kind, attribute);
+    return r ? r->name : "attribute " + std::to_string(attribute);
+}
+
 size_t bytes_of(int type) {
     switch (type) {
-        case T_BOOLEAN: return 1;
-        case T_DATA_TYPE: case T_FLOAT: case T_MODE: case T_HEUR: case T_NUMERICAL_NOTE: case T_BEHAVIOR_NOTE: return 4;
+        case T_BOOLEAN: case T_CHAR: return 1;
+        case T_DATA_TYPE: case T_FLOAT: case T_MODE: case T_HEUR: case T_NUMERICAL_NOTE: case T_BEHAVIOR_NOTE:
+        case T_INT32: return 4;
         default: return 8;
     }
 }
@@ -74,9 +106,8 @@ int check_children(const Descriptor *d) {
         if (v.second.type != T_DESCRIPTOR) continue;
         for (size_t i = 0; i < v.second.count; i++) {
             auto *child = v.second.at<Descriptor *>(i);
-            if (!descriptors.count(child)) return refuse(BAD_PARAM, "a descriptor that was destroyed");
-            if (!child->finished)
-                return refuse(NOT_FINALIZED, "attribute " + std::to_string(v.first) + " is not finalized");
+            if (!descriptors.count(child)) return refuse(BAD_PARAM, name_of(d, v.first) + " is a descriptor that was destroyed");
+            if (!child->finished) return refuse(NOT_FINALIZED, name_of(d, v.first) + " is not finalized");
         }
     }
     return SUCCESS;
@@ -91,6 +122,7 @@ int finish_tensor(Descriptor *d) {
         if (dims[i] < 1 || strides[i] < 1) return refuse(BAD_PARAM, "dimensions and strides are positive");
     int64_t alignment = d->number(ALIGNMENT);
     if (alignment < 1 || (alignment & (alignment - 1))) return refuse(BAD_PARAM, "the alignment is no power of 2");
+    if (alignment % (type == emulation::F32 ? 4 : 2)) return refuse(BAD_PARAM, "the alignment is no multiple of the element's size");
     if (type != emulation::F32 && type != emulation::F16 && type != emulation::BF16)
         return refuse(NOT_SUPPORTED_DATA_TYPE, "data type " + std::to_string(type));
     return SUCCESS;
@@ -125,10 +157,39 @@ int finish_pack(Descriptor *d) {
                : refuse(DUPLICATED, "a unique id stands twice in the variant pack");
 }
 
+void put(Descriptor *d, int attribute, int type, size_t count, const void *elements) {
+    Value v;
+    v.type = type;
+    v.count = count;
+    v.bytes.assign((const char *)elements, (const char *)elements + count * bytes_of(type));
+    d->values[attribute] = v;
+}
+
+/* Of a handle, cuDNN writes the text; a text is read, and must be one of a device. */
+int finish_device(Descriptor *d) {
+    static const std::string text = "{\"deviceName\": \"CUDA emulation on the host\", \"deviceVer\": 900}";
+    if (d->has(DEVICE_HANDLE) == d->has(DEVICE_JSON)) return refuse(BAD_PARAM, "a device is described by a handle or by its text");
+    if (d->has(DEVICE_HANDLE)) {
+        if (!handles.count(d->values.at(DEVICE_HANDLE).at<Handle *>(0))) return refuse(BAD_PARAM, "the handle was destroyed");
+        put(d, DEVICE_JSON, T_CHAR, text.size() + 1, text.c_str());
+    }
+    auto &json = d->values.at(DEVICE_JSON).bytes;
+    return std::string(json.begin(), json.end()).find("\"deviceName\"") != std::string::npos
+               ? SUCCESS
+               : refuse(BAD_PARAM, "the text has no deviceName");
+}
+
+int finish_plan(Descriptor *d) {
+    if (!is_live(d->child(PLAN_CONFIG), ENGINECFG)) return refuse(DESCRIPTOR_TYPE, "no engine configuration");
+    return d->has(PLAN_HANDLE) || d->has(PLAN_DEVICEPROP)
+               ? SUCCESS
+               : refuse(BAD_PARAM, "a plan needs EXECUTION_PLAN_HANDLE or EXECUTION_PLAN_DEVICEPROP");
+}
+
 int finish(Descriptor *d) {
     for (const Rule &r : RULES)
         if (r.kind == d->kind && r.needed && !d->has(r.attribute))
-            return refuse(BAD_PARAM, "descriptor " + std::to_string(d->kind) + " lacks attribute " + std::to_string(r.attribute));
+            return refuse(BAD_PARAM, "descriptor " + std::to_string(d->kind) + " lacks attribute " + r.name);
     int status = check_children(d);
     if (status != SUCCESS) return status;
     switch (d->kind) {
@@ -140,29 +201,24 @@ int finish(Descriptor *d) {
         }
         case GRAPH: return finish_graph(d);
         case PACK: return finish_pack(d);
-        case PLAN: return is_live(d->child(PLAN_CONFIG), ENGINECFG) ? SUCCESS : refuse(DESCRIPTOR_TYPE, "no engine configuration");
+        case PLAN: return finish_plan(d);
+        case DEVICEPROP: return finish_device(d);
         default: return SUCCESS;
     }
 }
 
 /* Engines: mode A knows two for small problems, so that timing has something to choose from, and one for large ones. */
 int64_t engine_count(const Descriptor *heuristics) {
-    int mode = heuristics->values.at(HEUR_MODE).at<int>(0);
-    if (mode != 3) return 1;
     Problem p;
     read_problem(heuristics->child(HEUR_GRAPH)->child(GRAPH_OPS), &p);
+    /* As on a real GPU, none of those that come compiled writes the float32 gradient of half precision. */
+    if (p.w->values.at(DATA_TYPE).at<int>(0) != p.x->values.at(DATA_TYPE).at<int>(0)) return 0;
+    int mode = heuristics->values.at(HEUR_MODE).at<int>(0);
+    if (mode != 3) return 1;
     int64_t work = p.w->longs(DIMS)[0];
     for (int64_t d : p.y->longs(DIMS)) work *= d;
     const int64_t small = 1 << 12;
     return work < small ? 2 : 1;
-}
-
-void put(Descriptor *d, int attribute, int type, size_t count, const void *elements) {
-    Value v;
-    v.type = type;
-    v.count = count;
-    v.bytes.assign((const char *)elements, (const char *)elements + count * bytes_of(type));
-    d->values[attribute] = v;
 }
 
 /* Fills descriptors that the caller made, as many as fit. */
@@ -186,6 +242,7 @@ int give_results(Descriptor *d, int64_t most, int64_t *count, void *elements) {
 const int64_t WORKSPACE = 1024; /* the loops need none; a plan that asks for some tests that it is given */
 
 int execute(Handle *handle, Descriptor *plan, Descriptor *pack) {
+    if (!plan->has(PLAN_HANDLE)) return refuse(BAD_PARAM, "the plan is for a device that is only described");
     if (plan->values.at(PLAN_HANDLE).at<Handle *>(0) != handle) return refuse(BAD_PARAM, "the plan is another handle's");
     Problem p;
     Descriptor *graph = plan->child(PLAN_CONFIG)->child(CFG_ENGINE)->child(ENGINE_GRAPH);
@@ -299,13 +356,12 @@ API int cudnnBackendSetAttribute(void *descriptor, int attribute, int type, int6
     auto *d = (Descriptor *)descriptor;
     if (d->finished) return refuse(BAD_PARAM, "set after finalize");
     if (!elements || count < 1) return refuse(NULL_POINTER, "no elements");
-    for (const Rule &r : RULES) {
-        if (r.kind != d->kind || r.attribute != attribute) continue;
-        if (r.type != type) return refuse(ATTRIBUTE_TYPE, "attribute " + std::to_string(attribute) + " has another type");
-        put(d, attribute, type, (size_t)count, elements);
-        return SUCCESS;
-    }
-    return refuse(BAD_PARAM, "descriptor " + std::to_string(d->kind) + " has no attribute " + std::to_string(attribute));
+    const Rule *r = rule_of(d->kind, attribute);
+    if (!r) return refuse(BAD_PARAM, "descriptor " + std::to_string(d->kind) + " has no attribute " + std::to_string(attribute));
+    if (r->type != type) return refuse(ATTRIBUTE_TYPE, std::string(r->name) + " has another type");
+    if (r->count != 0 && r->count != count) return refuse(BAD_PARAM, std::string(r->name) + " is one element");
+    put(d, attribute, type, (size_t)count, elements);
+    return SUCCESS;
 }
 API int cudnnBackendGetAttribute(void *descriptor, int attribute, int type, int64_t most, int64_t *count, void *elements) {
     NEEDS(descriptors, (Descriptor *)descriptor);
@@ -326,7 +382,7 @@ API int cudnnBackendGetAttribute(void *descriptor, int attribute, int type, int6
     }
     auto it = d->values.find(attribute);
     if (it == d->values.end()) return refuse(BAD_PARAM, "no attribute " + std::to_string(attribute));
-    if (it->second.type != type) return refuse(ATTRIBUTE_TYPE, "attribute " + std::to_string(attribute) + " has another type");
+    if (it->second.type != type) return refuse(ATTRIBUTE_TYPE, name_of(d, attribute) + " has another type");
     *count = (int64_t)it->second.count;
     size_t n = it->second.count < (size_t)most ? it->second.count : (size_t)most;
     if (type == T_DESCRIPTOR && n > 0) { /* the caller's descriptor becomes a copy */

@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import picocli.CommandLine.Option;
 
 /** Says what this machine has and what of it is used. */
 @picocli.CommandLine.Command(name = "doctor", description = "Shows JDK, CPU, native libraries and GPU, and what of them is used.", footer = {
@@ -30,12 +31,36 @@ final class DoctorCommand extends Command {
             String precisionAmp,
             List<Library> libraries, String gpu, List<String> problems) {}
 
+    @Option(names = "--save-device-properties", paramLabel = "FILE", description = "Write cuDNN's description of the GPU there, or into"
+            + " that folder under the device's name: plans for the GPU can then be asked for on machines without it.")
+    private Path properties;
+
+    @Option(names = "--device", paramLabel = "DEVICE", defaultValue = "cuda", description = "The GPU to describe: cuda or cuda:N."
+            + " Default: cuda.")
+    private String device = "cuda";
+
     @Override
     void run(Terminal terminal) throws IOException {
+        if (properties != null) {
+            terminal.print("saved " + save(DeviceOption.named(device, "run this where there is a GPU"), properties));
+            return;
+        }
         Report report = look();
         terminal.result(report);
         print(terminal, report);
         if (!report.problems.isEmpty()) throw new CliException(Exit.FAILED, String.join("\n", report.problems));
+    }
+
+    /** Writes the device's text; which file that was. */
+    private static Path save(DeviceOption option, Path to) throws IOException {
+        BackendProvider.Properties p = Backends.properties(option.with(1).device());
+        Path file = Files.isDirectory(to) ? to.resolve(fileName(p)) : to;
+        if (file.toAbsolutePath().getParent() != null) Files.createDirectories(file.toAbsolutePath().getParent());
+        return Files.writeString(file, p.text().strip() + "\n");
+    }
+
+    private static String fileName(BackendProvider.Properties p) {
+        return (p.device() + "-" + p.library()).toLowerCase(Locale.ROOT).replaceAll("[^a-z0-9]+", "-") + ".json";
     }
 
     static Report look() throws IOException {

@@ -74,6 +74,26 @@ class CommandLineTest {
         assertTrue(!said.err.contains("\tat "), "no stack trace without --trace: " + said.err);
     }
 
+    /** On the emulation where it is built: the file's name says whose text it is. */
+    @Test
+    void doctorSavesWhatStandsForAGpu() throws Exception {
+        Said said = run("doctor", "--save-device-properties", folder.toString(), "--device", "cuda-emulated");
+        if (said.code != Exit.OK && said.err.contains("is not named")) return; // built without a C++ compiler
+        assertEquals(Exit.OK, said.code, said.err);
+        Path file = folder.resolve("cuda-emulation-on-the-host-cudnn-92400.json");
+        assertTrue(said.out.contains(file.toString()), said.out);
+        assertTrue(JsonMapper.shared().readTree(Files.readString(file)).has("deviceName"), Files.readString(file));
+    }
+
+    @Test
+    void doctorSaysInOneLineThatThereIsNoGpu() {
+        Said said = run("doctor", "--json");
+        JsonNode report = JsonMapper.shared().readTree(said.out);
+        String gpu = report.get("gpu").asString();
+        assertTrue(!gpu.contains("\n"), gpu);
+        assertTrue(gpu.startsWith("cuda:0 ") || gpu.startsWith("no GPU: "), gpu);
+    }
+
     @Test
     void traceShowsWhereItHappened() {
         Said said = run("evaluate", "--model", "no.safetensors", "--data", "no.csv", "--trace");

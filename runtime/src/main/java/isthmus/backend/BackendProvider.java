@@ -24,4 +24,12 @@ public interface BackendProvider {
         if (index != 0) throw new IllegalArgumentException("there is one device " + name() + ", not number " + index);
         return open(threads);
     }
+
+    /** A text that stands for one of the devices where it is not: what is planned for the device can be asked for with it. */
+    default Properties properties(int index) {
+        throw new IllegalStateException("device " + name() + " has no text that stands for it");
+    }
+
+    /** Such a text, and the device and library whose it is. */
+    record Properties(String device, String library, String text) {}
 }

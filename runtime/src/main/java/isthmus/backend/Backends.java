@@ -1,7 +1,6 @@
 package isthmus.backend;
 
 import java.util.List;
-import java.util.Optional;
 import java.util.ServiceLoader;
 
 /** The devices that this program knows. */
@@ -19,19 +18,29 @@ public final class Backends {
      * this one cannot be used.
      */
     public static Backend open(String device, int threads) {
+        return usable(device).open(threads, index(device));
+    }
+
+    /** The text that stands for a device; the errors are those of {@link #open}. */
+    public static BackendProvider.Properties properties(String device) {
+        return usable(device).properties(index(device));
+    }
+
+    private static BackendProvider usable(String device) {
         List<BackendProvider> known = all();
+        String name = device.split(":", 2)[0];
+        BackendProvider provider = known.stream().filter(p -> p.name().equals(name)).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("no device is called '" + name + "'; there are "
+                        + known.stream().map(BackendProvider::name).toList()));
+        provider.problem().ifPresent(problem -> {
+            throw new IllegalStateException("device " + name + " cannot be used: " + problem);
+        });
+        return provider;
+    }
+
+    private static int index(String device) {
         int colon = device.indexOf(':');
-        String name = colon < 0 ? device : device.substring(0, colon);
-        int index = colon < 0 ? 0 : number(device, device.substring(colon + 1));
-        for (BackendProvider p : known) {
-            if (!p.name().equals(name)) continue;
-            Optional<String> problem = p.problem();
-            if (problem.isPresent())
-                throw new IllegalStateException("device " + name + " cannot be used: " + problem.get());
-            return p.open(threads, index);
-        }
-        throw new IllegalArgumentException(
-                "no device is called '" + name + "'; there are " + known.stream().map(BackendProvider::name).toList());
+        return colon < 0 ? 0 : number(device, device.substring(colon + 1));
     }
 
     private static int number(String device, String text) {

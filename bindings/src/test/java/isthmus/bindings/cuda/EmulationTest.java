@@ -157,7 +157,7 @@ class EmulationTest {
         cudnn.setLongs(t, CudnnConstants.CUDNN_ATTR_TENSOR_DIMENSIONS, 1, 2, 3, 4);
         cudnn.setLongs(t, CudnnConstants.CUDNN_ATTR_TENSOR_STRIDES, 24, 1, 8, 2);
         cudnn.setLongs(t, CudnnConstants.CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, 16);
-        refused("lacks attribute", () -> cudnn.finish(t));
+        refused("lacks attribute TENSOR_UNIQUE_ID", () -> cudnn.finish(t));
         cudnn.setLongs(t, CudnnConstants.CUDNN_ATTR_TENSOR_UNIQUE_ID, 1);
         cudnn.finish(t);
         refused("after finalize", () -> cudnn.setLongs(t, CudnnConstants.CUDNN_ATTR_TENSOR_UNIQUE_ID, 2));

@@ -46,6 +46,17 @@ public final class CudaProvider implements BackendProvider {
         return lines;
     }
 
+    @Override
+    public Properties properties(int index) { return properties(CudaLibraries.found(), index); }
+
+    /** cuDNN's text, and the versions of it and of the driver. */
+    static Properties properties(CudaLibraries libraries, int index) {
+        try (Device d = new Device(libraries, index)) {
+            return new Properties(d.name, "cudnn " + libraries.cudnn().version(),
+                    ConvTarget.text(libraries.cudnn(), d.cudnn));
+        }
+    }
+
     private static String library(Optional<String> problem, Supplier<String> version, Optional<String> origin) {
         return problem.orElseGet(() -> version.get() + ", " + origin.orElse("?"));
     }

@@ -18,4 +18,7 @@ public final class EmulatedCudaProvider implements BackendProvider {
 
     @Override
     public Backend open(int threads) { return new CudaBackend(name(), CudaLibraries.emulated(), 0); }
+
+    @Override
+    public Properties properties(int index) { return CudaProvider.properties(CudaLibraries.emulated(), index); }
 }
