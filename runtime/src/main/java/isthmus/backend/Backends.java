@@ -17,9 +17,7 @@ public final class Backends {
      * Opens a device by name, as in {@code cpu}, {@code cuda} or {@code cuda:1}; the error says which devices there are, or why
      * this one cannot be used.
      */
-    public static Backend open(String device, int threads) {
-        return usable(device).open(threads, index(device));
-    }
+    public static Backend open(String device, int threads) { return usable(device).open(threads, index(device)); }
 
     /** The text that stands for a device; the errors are those of {@link #open}. */
     public static BackendProvider.Properties properties(String device) {
