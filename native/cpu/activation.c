@@ -5,7 +5,7 @@
 #define WORK(n) ((n) * 4)
 
 INLINE void sigmoid_range(int dt, const void *x, void *y, int64_t from, int64_t to) {
-    SIMD for (int64_t i = from; i < to; i++) store(dt, y, i, logistic(load(dt, x, i)));
+    SIMD for (int64_t i = from; i < to; i++) store(dt, y, i, logistic_of(dt, load(dt, x, i)));
 }
 
 int KERNEL(sigmoid)(int dtype, const void *x, void *y, int64_t n) {
@@ -32,7 +32,7 @@ int KERNEL(sigmoid_backward)(int dtype, const void *y, const void *dy, void *dx,
 INLINE void silu_range(int dt, const void *x, void *y, int64_t from, int64_t to) {
     SIMD for (int64_t i = from; i < to; i++) {
         float v = load(dt, x, i);
-        store(dt, y, i, v * logistic(v));
+        store(dt, y, i, v * logistic_of(dt, v));
     }
 }
 
@@ -44,7 +44,7 @@ int KERNEL(silu)(int dtype, const void *x, void *y, int64_t n) {
 }
 
 INLINE void silu_backward_range(int dt, const void *x, const void *dy, void *dx, int64_t from, int64_t to) {
-    SIMD for (int64_t i = from; i < to; i++) store(dt, dx, i, load(dt, dy, i) * silu_slope(load(dt, x, i)));
+    SIMD for (int64_t i = from; i < to; i++) store(dt, dx, i, load(dt, dy, i) * silu_slope(dt, load(dt, x, i)));
 }
 
 int KERNEL(silu_backward)(int dtype, const void *x, const void *dy, void *dx, int64_t n) {

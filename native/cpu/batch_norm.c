@@ -1,23 +1,28 @@
 /* Batch normalisation, with a residual and an activation fused in; forward and backward. */
 #include "norm.h"
 
-/* Sums of two quantities a channel; each thread has its own, which are added in the order of threads. */
+/* Sums of two quantities a channel; each thread has its own, on cache lines of its own, which are added in the order of
+ * threads. */
 typedef struct sums {
-    double *first, *second; /* [threads, c] */
+    double *first, *second; /* [threads, apart] */
+    int64_t apart;
     int threads;
 } sums;
 
 static int sums_make(sums *s, int64_t c) {
     s->threads = omp_get_max_threads();
-    s->first = calloc((size_t)(2 * s->threads * c), sizeof(double));
+    s->apart = (c + 15) / 16 * 16;
+    size_t bytes = (size_t)(2 * s->threads * s->apart) * sizeof(double);
+    s->first = aligned_alloc(128, bytes);
     if (!s->first) return ist_fail(IST_OUT_OF_MEMORY, "batch_norm: no memory for %lld channels", (long long)c);
-    s->second = s->first + s->threads * c;
+    memset(s->first, 0, bytes);
+    s->second = s->first + s->threads * s->apart;
     return IST_OK;
 }
 
-static double sums_total(const double *part, int threads, int64_t c, int64_t j) {
+static double sums_total(const sums *s, const double *part, int64_t j) {
     double all = 0;
-    for (int t = 0; t < threads; t++) all += part[t * c + j];
+    for (int t = 0; t < s->threads; t++) all += part[t * s->apart + j];
     return all;
 }
 
@@ -33,12 +38,12 @@ int KERNEL(channel_statistics)(int dtype, const void *x, int64_t ldx, int64_t ro
     int status = sums_make(&s, c);
     if (status) return status;
     PARALLEL(rows * c, rows, 4, {
-        double *sum = s.first + omp_get_thread_num() * c, *square = s.second + omp_get_thread_num() * c;
+        double *sum = s.first + omp_get_thread_num() * s.apart, *square = s.second + omp_get_thread_num() * s.apart;
         TYPED(dtype, statistics_range, x, ldx, c, sum, square, from, to);
     });
     for (int64_t j = 0; j < c; j++) {
-        double m = sums_total(s.first, s.threads, c, j) / (double)rows;
-        double v = sums_total(s.second, s.threads, c, j) / (double)rows - m * m;
+        double m = sums_total(&s, s.first, j) / (double)rows;
+        double v = sums_total(&s, s.second, j) / (double)rows - m * m;
         mean[j] = (float)m;
         variance[j] = (float)(v < 0 ? 0 : v);
     }
@@ -100,12 +105,12 @@ int KERNEL(batch_norm_backward)(int dtype, const void *x, int64_t ldx, const voi
     normal k = {mean, f.a, beta};
     int slope = slope_of(activation, y);
     PARALLEL(rows * c, rows, 2, {
-        double *sum = s.first + omp_get_thread_num() * c, *product = s.second + omp_get_thread_num() * c;
+        double *sum = s.first + omp_get_thread_num() * s.apart, *product = s.second + omp_get_thread_num() * s.apart;
         TYPED(dtype, reduce_range, x, ldx, k, y, dy, ldy, slope, sum, product, c, from, to);
     });
     for (int64_t j = 0; j < c; j++) {
         double inverse = 1 / sqrt((double)variance[j] + epsilon), a = gamma[j] * inverse;
-        double db = sums_total(s.first, s.threads, c, j), dg = sums_total(s.second, s.threads, c, j) * inverse;
+        double db = sums_total(&s, s.first, j), dg = sums_total(&s, s.second, j) * inverse;
         dbeta[j] = (float)db;
         dgamma[j] = (float)dg;
         f.b[j] = frozen ? 0 : (float)(-a * inverse * dg / (double)rows);

@@ -52,8 +52,9 @@ class GroupNormKernelsTest {
             rows = shape[1];
             c = shape[2];
             groups = shape[3];
-            ldx = c + 3;
-            ldy = c + 1;
+            boolean joined = c % 2 == 0; // rows end to end
+            ldx = joined ? c : c + 3;
+            ldy = joined ? c : c + 1;
             total = shape[0] * rows;
             double[] far = read(type, random(arena, type, total * ldx, 1), total * ldx);
             for (int i = 0; i < far.length; i++)
@@ -153,8 +154,8 @@ class GroupNormKernelsTest {
             double[] edx = new double[k.total * k.ldx];
             double[] dz = new double[k.total * k.ldy];
             differentiate(k, masked, activation, dz, edx, edgamma, edbeta);
-            close("dgamma, " + k, edgamma, floats(dgamma, k.c), 2e-5);
-            close("dbeta, " + k, edbeta, floats(dbeta, k.c), 1e-5);
+            close("dgamma, " + k, edgamma, floats(dgamma, k.c), 2 * Numbers.sums(type));
+            close("dbeta, " + k, edbeta, floats(dbeta, k.c), Numbers.sums(type));
             close("dx, " + k, wanted ? edx : new double[edx.length], read(type, dx, edx.length),
                     8 * Numbers.step(type));
             close("dresidual, " + k, branch ? dz : new double[dz.length], read(type, dresidual, dz.length),

@@ -69,6 +69,11 @@ final class Numbers {
         return type == Kernels.F32 ? 2e-6 : 1.0 / 256;
     }
 
+    /** Tolerance of sums over about a thousand values of order 1; those of bfloat16 are taken in float32. */
+    static double sums(int type) {
+        return type == Kernels.F32 ? 1e-5 : 5e-5;
+    }
+
     /** Both agree within {@code tolerance x max(1, |expected|)}. */
     static void close(String what, double[] expected, double[] actual, double tolerance) {
         assertEquals(expected.length, actual.length, what);
