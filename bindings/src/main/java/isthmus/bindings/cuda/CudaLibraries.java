@@ -74,9 +74,10 @@ public record CudaLibraries(CudaDriver driver, Nvrtc nvrtc, CublasLt cublasLt, C
         private static CudaLibraries find() {
             // cuDNN and NVRTC ask for others by bare name, which the loader finds if they are open already.
             NativeLibrary driver = NativeLibrary.system("NVIDIA driver", "libcuda.so.1");
-            NativeLibrary nvrtc = CudaSearch.nvrtc();
-            NativeLibrary cublasLt = CudaSearch.open("cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12");
-            NativeLibrary cudnn = CudaSearch.open("cuDNN", "libcudnn.so.9");
+            CudaSearch search = CudaSearch.ofProcess();
+            NativeLibrary nvrtc = search.nvrtc();
+            NativeLibrary cublasLt = search.open("cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12");
+            NativeLibrary cudnn = search.open("cuDNN", "libcudnn.so.9");
             return new CudaLibraries(new CudaDriver(driver), new Nvrtc(nvrtc), new CublasLt(cublasLt),
                     new Cudnn(cudnn));
         }

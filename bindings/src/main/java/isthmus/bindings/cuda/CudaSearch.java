@@ -10,25 +10,45 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
  * Where NVIDIA's libraries may lie: folders named by the user, the toolkit, a Python installation's {@code nvidia} packages,
  * and last what the system's loader finds. CUDA 13 goes before 12 wherever it lies.
+ *
+ * @param named folders named by the user, with ':' between them
+ * @param environment a variable of the environment, or null
  */
-final class CudaSearch {
+record CudaSearch(String named, UnaryOperator<String> environment) {
     /** System property: folders to look in first, with ':' between them. */
     static final String PROPERTY = "isthmus.cuda.path";
 
-    private CudaSearch() {}
+    /** With this process's property and environment. */
+    static CudaSearch ofProcess() {
+        return new CudaSearch(System.getProperty(PROPERTY, ""), System::getenv);
+    }
 
     /** The first that opens; else absent, with where it was looked for. */
-    static NativeLibrary open(String name, String... sonames) {
+    NativeLibrary open(String name, String... sonames) {
+        return open(name, folder -> {}, sonames);
+    }
+
+    /** NVRTC opens its builtins by bare name: unless those beside it are open already, every compilation fails. */
+    NativeLibrary nvrtc() {
+        return open("NVRTC",
+                folder -> builtins(folder).ifPresent(file -> NativeLibrary.file("NVRTC builtins", file)),
+                "libnvrtc.so.13", "libnvrtc.so.12");
+    }
+
+    private NativeLibrary open(String name, Consumer<Path> before, String... sonames) {
         List<String> failures = new ArrayList<>();
         for (String soname : sonames) {
             for (Path folder : folders()) {
                 Path file = folder.resolve(soname);
                 if (!Files.isReadable(file)) continue;
+                before.accept(folder);
                 NativeLibrary library = NativeLibrary.file(name, file);
                 if (library.problem().isEmpty()) return library;
                 failures.add(library.problem().get());
@@ -43,27 +63,16 @@ final class CudaSearch {
                         : failures.getFirst());
     }
 
-    /** NVRTC opens its builtins by bare name: unless they are open already, every compilation fails. */
-    static NativeLibrary nvrtc() {
-        for (Path folder : folders()) {
-            if (!Files.isReadable(folder.resolve("libnvrtc.so.13"))
-                    && !Files.isReadable(folder.resolve("libnvrtc.so.12")))
-                continue;
-            builtins(folder).ifPresent(file -> NativeLibrary.file("NVRTC builtins", file));
-        }
-        return open("NVRTC", "libnvrtc.so.13", "libnvrtc.so.12");
-    }
-
     private static Optional<Path> builtins(Path folder) {
         return children(folder).filter(f -> f.getFileName().toString().startsWith("libnvrtc-builtins.so")).sorted()
                 .findFirst();
     }
 
     /** Every folder that exists, in the order of search. */
-    static List<Path> folders() {
+    List<Path> folders() {
         Set<Path> all = new LinkedHashSet<>();
-        for (String named : System.getProperty(PROPERTY, "").split(File.pathSeparator, -1))
-            if (!named.isBlank()) all.add(Path.of(named));
+        for (String folder : named.split(File.pathSeparator, -1))
+            if (!folder.isBlank()) all.add(Path.of(folder));
         for (String home : List.of("CUDA_HOME", "CUDA_PATH"))
             variable(home).ifPresent(p -> toolkit(all, p));
         sitePackages()
@@ -78,11 +87,11 @@ final class CudaSearch {
         all.add(home.resolve("targets/x86_64-linux/lib"));
     }
 
-    private static List<Path> sitePackages() {
+    private List<Path> sitePackages() {
         List<Path> prefixes = new ArrayList<>();
         variable("VIRTUAL_ENV").ifPresent(prefixes::add);
         variable("CONDA_PREFIX").ifPresent(prefixes::add);
-        for (String folder : System.getenv().getOrDefault("PATH", "").split(File.pathSeparator, -1))
+        for (String folder : Optional.ofNullable(environment.apply("PATH")).orElse("").split(File.pathSeparator, -1))
             if (!folder.isBlank() && Files.isExecutable(Path.of(folder, "python3")))
                 prefixes.add(Path.of(folder, ".."));
         prefixes.add(Path.of(System.getProperty("user.home"), ".local"));
@@ -98,8 +107,8 @@ final class CudaSearch {
         return sites;
     }
 
-    private static Optional<Path> variable(String name) {
-        return Optional.ofNullable(System.getenv(name)).filter(v -> !v.isBlank()).map(Path::of);
+    private Optional<Path> variable(String name) {
+        return Optional.ofNullable(environment.apply(name)).filter(v -> !v.isBlank()).map(Path::of);
     }
 
     private static Stream<Path> children(Path folder) {

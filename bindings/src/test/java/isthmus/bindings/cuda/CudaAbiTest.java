@@ -18,7 +18,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -68,15 +70,33 @@ class CudaAbiTest {
 
     @Test
     void everyNameResolves() {
-        assertResolves(CudaSearch.nvrtc(), nvrtc.signatures());
-        assertResolves(CudaSearch.open("cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12"), cublasLt.signatures());
-        assertResolves(CudaSearch.open("cuDNN", "libcudnn.so.9"), cudnn.signatures());
-        assertResolves(NativeLibrary.system("driver", "libcuda.so.1"), driver.signatures());
-        String emulation = System.getProperty(CudaLibraries.EMULATION, "");
-        if (emulation.isBlank() || !Files.exists(Path.of(emulation))) return;
-        NativeLibrary all = NativeLibrary.file("emulation", Path.of(emulation));
+        CudaSearch search = CudaSearch.ofProcess();
+        assertResolves(search.nvrtc(), nvrtc.signatures());
+        assertResolves(search.open("cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12"), cublasLt.signatures());
+        assertResolves(search.open("cuDNN", "libcudnn.so.9"), cudnn.signatures());
+        assertResolves(driver(search), driver.signatures());
+    }
+
+    /** The driver, or the stub of it that a toolkit brings for linking. */
+    private static NativeLibrary driver(CudaSearch search) {
+        NativeLibrary installed = NativeLibrary.system("driver", "libcuda.so.1");
+        if (installed.problem().isEmpty()) return installed;
+        return search.folders().stream().map(f -> f.resolve("stubs/libcuda.so")).filter(Files::isReadable).findFirst()
+                .map(f -> NativeLibrary.file("driver's stub", f)).orElse(installed);
+    }
+
+    /** The emulation is what is bound, no more and no less. */
+    @Test
+    void theEmulationExportsWhatIsBound() throws IOException {
+        Path file = Path.of(System.getProperty(CudaLibraries.EMULATION, ""));
+        boolean built = Files.isRegularFile(file);
+        if (!built) System.out.println("CudaAbiTest: exports not compared: the emulation is not built");
+        Assumptions.assumeTrue(built, "the emulation is not built");
+        Set<String> bound = new TreeSet<>();
         for (var table : List.of(driver.signatures(), nvrtc.signatures(), cublasLt.signatures(), cudnn.signatures()))
-            assertResolves(all, table);
+            bound.addAll(table.keySet());
+        assertEquals(bound, new TreeSet<>(Elf.exports(file)));
+        System.out.println("CudaAbiTest: the emulation exports the " + bound.size() + " names that are bound");
     }
 
     private static void assertResolves(NativeLibrary library, Map<String, String> signatures) {
@@ -126,7 +146,7 @@ class CudaAbiTest {
     /** Beside each folder of libraries: the toolkit's and the Python packages' headers. */
     private static List<Path> includes() {
         List<Path> all = new ArrayList<>();
-        for (Path libraries : CudaSearch.folders())
+        for (Path libraries : CudaSearch.ofProcess().folders())
             for (Path up : List.of(libraries.resolve(".."), libraries.resolve("../../..")))
                 all.add(up.resolve("include").normalize());
         return Stream.concat(all.stream(), Stream.of(Path.of("/usr/include"))).filter(Files::isDirectory).distinct()
