@@ -9,6 +9,14 @@
 
 std::recursive_mutex emulation::lock;
 
+namespace emulation {
+int flush_all();
+bool capturing();
+int launch_status();
+int status();
+void recover();
+} // namespace emulation
+
 namespace {
 enum {
     OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_INITIALIZED = 3, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
@@ -52,6 +60,8 @@ bool hostcuda::is_live(const void *p) { return inside(device_blocks, (uint64_t)p
 API int cuInit(unsigned flags) {
     LOCKED;
     if (flags) return INVALID_VALUE;
+    const char *lose = started ? nullptr : getenv("ISTHMUS_EMULATION_LOSE_AT");
+    if (lose) emulation::lose_at(atoll(lose));
     started = true;
     return OK;
 }
@@ -79,6 +89,14 @@ API int cuDeviceGetName(char *name, int most, int device) {
 }
 API int cuDeviceGetAttribute(int *value, int attribute, int device) {
     if (device != 0) return INVALID_DEVICE;
+    if (attribute <= -1000) {
+        emulation::lose_at(-1000 - attribute);
+        return OK;
+    }
+    if (attribute < 0) {
+        *value = emulation::counted(-1 - attribute);
+        return *value < 0 ? INVALID_VALUE : OK;
+    }
     switch (attribute) {
         case 75: *value = 9; return OK; /* compute capability 9.0 */
         case 76: *value = 0; return OK;
@@ -103,8 +121,21 @@ API int cuDevicePrimaryCtxRelease_v2(int device) {
     LOCKED;
     if (device != 0 || shares == 0) return INVALID_DEVICE;
     /* The last share ends the context: what is still allocated then was forgotten. */
-    if (--shares == 0 && !(device_blocks.empty() && pinned_blocks.empty() && modules.empty())) return LEAK;
-    return OK;
+    if (--shares > 0) return OK;
+    bool lost = emulation::status() != OK;
+    if (lost) {
+        /* All goes with a context that cannot be used any more. */
+        for (auto *blocks : {&device_blocks, &pinned_blocks}) {
+            for (auto &[p, n] : *blocks) free((void *)p);
+            blocks->clear();
+        }
+        for (Module *m : modules) delete m;
+        modules.clear();
+        used = 0;
+        emulation::recover();
+        return OK;
+    }
+    return device_blocks.empty() && pinned_blocks.empty() && modules.empty() ? OK : LEAK;
 }
 API int cuCtxSetCurrent(void *c) {
     LOCKED;
@@ -136,13 +167,26 @@ int release(std::map<uint64_t, size_t> &blocks, uint64_t p) {
     return OK;
 }
 } // namespace
-namespace emulation {
-int flush_all();
-bool capturing();
+namespace {
+/* What a copy finds in pinned memory must be what was there when it was asked for. */
+uint64_t digest(const void *p, size_t n) {
+    uint64_t h = n;
+    const auto *bytes = (const unsigned char *)p;
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+        uint64_t word;
+        memcpy(&word, bytes + i, 8);
+        h = (h ^ word) * 0x9E3779B97F4A7C15ull;
+        h ^= h >> 29;
+    }
+    for (size_t i = n / 8 * 8; i < n; i++) h = (h ^ bytes[i]) * 0x9E3779B97F4A7C15ull;
+    return h;
+}
 }
 API int cuMemAlloc_v2(uint64_t *p, size_t n) {
     NEEDS_CONTEXT;
     if (emulation::capturing()) return 900;
+    emulation::count(emulation::ALLOCATIONS);
+    if (emulation::status() != OK) return emulation::status();
     if (used + n > total()) return OUT_OF_MEMORY;
     int status = allocate(device_blocks, n, p);
     if (status == OK) used += n;
@@ -159,6 +203,8 @@ API int cuMemFree_v2(uint64_t p) {
 API int cuMemHostAlloc(void **p, size_t n, unsigned) {
     NEEDS_CONTEXT;
     if (emulation::capturing()) return 900;
+    emulation::count(emulation::ALLOCATIONS);
+    if (emulation::status() != OK) return emulation::status();
     return allocate(pinned_blocks, n, (uint64_t *)p);
 }
 API int cuMemFreeHost(void *p) {
@@ -169,28 +215,36 @@ API int cuMemFreeHost(void *p) {
 API int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t n, void *stream) {
     NEEDS_CONTEXT;
     if (!emulation::is_device(to, n) || !from) return INVALID_VALUE;
-    if (inside(pinned_blocks, (uint64_t)from, n))
+    emulation::count(emulation::COPIES_IN);
+    if (inside(pinned_blocks, (uint64_t)from, n)) {
+        /* A copy in a graph takes what is there at each launch. */
+        bool captured = emulation::is_captured(stream);
+        uint64_t before = captured ? 0 : digest(from, n);
         return emulation::enqueue(stream, [=] {
             if (!inside(pinned_blocks, (uint64_t)from, n) || !emulation::is_device(to, n)) return (int)ILLEGAL_ADDRESS;
+            if (!captured && digest(from, n) != before) return (int)emulation::OVERWRITTEN;
             memcpy((void *)to, from, n);
             return (int)OK;
-        });
+        }, {{to, n, true}, {(uint64_t)from, n, false}});
+    }
+    if (emulation::is_captured(stream)) return INVALID_VALUE; /* a graph would read memory that may be gone */
     /* Memory that is not pinned has been read when the call returns. */
     std::string copy((const char *)from, n);
     return emulation::enqueue(stream, [=] {
         if (!emulation::is_device(to, n)) return (int)ILLEGAL_ADDRESS;
         memcpy((void *)to, copy.data(), n);
         return (int)OK;
-    });
+    }, {{to, n, true}});
 }
 API int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t n, void *stream) {
     NEEDS_CONTEXT;
     if (!emulation::is_device(from, n) || !to) return INVALID_VALUE;
+    emulation::count(emulation::COPIES_OUT);
     return emulation::enqueue(stream, [=] {
         if (!emulation::is_device(from, n)) return (int)ILLEGAL_ADDRESS;
         memcpy(to, (void *)from, n);
         return (int)OK;
-    });
+    }, {{from, n, false}, {(uint64_t)to, n, true}});
 }
 API int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void *stream) {
     NEEDS_CONTEXT;
@@ -199,7 +253,7 @@ API int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void *stream)
         if (!emulation::is_device(from, n) || !emulation::is_device(to, n)) return (int)ILLEGAL_ADDRESS;
         memmove((void *)to, (void *)from, n);
         return (int)OK;
-    });
+    }, {{from, n, false}, {to, n, true}});
 }
 API int cuMemsetD32Async(uint64_t to, unsigned value, size_t words, void *stream) {
     NEEDS_CONTEXT;
@@ -208,7 +262,7 @@ API int cuMemsetD32Async(uint64_t to, unsigned value, size_t words, void *stream
         if (!emulation::is_device(to, words * 4)) return (int)ILLEGAL_ADDRESS;
         for (size_t i = 0; i < words; i++) ((unsigned *)to)[i] = value;
         return (int)OK;
-    });
+    }, {{to, words * 4, true}});
 }
 API int cuModuleLoadDataEx(void **module, const void *image, unsigned, void *, void *) {
     NEEDS_CONTEXT;
@@ -247,7 +301,14 @@ API int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, un
     const char *error = nullptr;
     auto make = (hostcuda::Maker)function;
     hostcuda::Work work = make(params, {gx, gy, gz}, {bx, by, 1}, &error);
-    return work ? emulation::enqueue(stream, work) : (int)ILLEGAL_ADDRESS;
+    if (!work) return ILLEGAL_ADDRESS;
+    emulation::count(emulation::KERNEL_LAUNCHES);
+    int status = emulation::is_captured(stream) ? (int)OK : emulation::launch_status();
+    if (status != OK) return status;
+    /* How far a kernel reaches is not known: its pointers stand for all. */
+    std::vector<emulation::Reach> reaches;
+    for (const void *p : hostcuda::given) reaches.push_back({(uint64_t)p, 1, true});
+    return emulation::enqueue(stream, work, reaches);
 }
 API int cuGetErrorName(int error, const char **text) {
     switch (error) {
@@ -262,6 +323,9 @@ API int cuGetErrorName(int error, const char **text) {
         case NOT_FOUND: *text = "CUDA_ERROR_NOT_FOUND"; return OK;
         case 600: *text = "CUDA_ERROR_NOT_READY"; return OK;
         case ILLEGAL_ADDRESS: *text = "CUDA_ERROR_ILLEGAL_ADDRESS"; return OK;
+        case 719: *text = "CUDA_ERROR_LAUNCH_FAILED"; return OK;
+        case emulation::OVERWRITTEN: *text = "EMULATION_OVERWRITTEN"; return OK;
+        case emulation::RACE: *text = "EMULATION_RACE"; return OK;
         case 900: *text = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; return OK;
         case 901: *text = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"; return OK;
         case LEAK: *text = "CUDA_ERROR_UNKNOWN"; return OK;
@@ -278,6 +342,9 @@ API int cuGetErrorString(int error, const char **text) {
         case INVALID_HANDLE: *text = "a handle that was never made, or was destroyed"; return OK;
         case NOT_FOUND: *text = "named symbol not found"; return OK;
         case ILLEGAL_ADDRESS: *text = "a kernel or copy reached outside of live device memory"; return OK;
+        case 719: *text = "unspecified launch failure"; return OK;
+        case emulation::OVERWRITTEN: *text = "pinned memory was written while a copy from it was on its way"; return OK;
+        case emulation::RACE: *text = "two streams reach the same memory, and no event or wait puts them in order"; return OK;
         case 900: *text = "not allowed while a stream is being captured"; return OK;
         case 901: *text = "the capture failed before"; return OK;
         case LEAK: *text = "the last share of the context was released with memory or modules still alive"; return OK;

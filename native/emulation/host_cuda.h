@@ -10,6 +10,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 struct dim3 {
     unsigned x, y, z;
@@ -21,6 +22,9 @@ inline dim3 tid_, bid_, bdim_, gdim_;
 /* Runs body for every thread of one block, as fibers that meet at barriers. */
 void run_fibers(const std::function<void()> &body);
 void barrier();
+
+/* Pointers that were given to the kernel that is being launched. */
+inline std::vector<const void *> given;
 
 /* Whether a pointer given to a kernel lies in live device memory. */
 bool is_live(const void *p);
@@ -40,10 +44,17 @@ template <class A> bool fits(const A &a) {
     else return true;
 }
 
+template <class A> void note(const A &a) {
+    if constexpr (std::is_pointer_v<A>)
+        if (a) given.push_back((const void *)a);
+}
+
 template <bool SYNC, class... A> struct Launcher {
     template <void (*K)(A...)> static Work make(void **p, dim3 g, dim3 b, const char **error) {
         std::tuple<A...> args = unpack(p, std::index_sequence_for<A...>{});
         bool good = std::apply([](const A &...a) { return (fits(a) && ...); }, args);
+        given.clear();
+        std::apply([](const A &...a) { (note(a), ...); }, args);
         if (!good) {
             *error = "an argument points outside of live device memory";
             return nullptr;

@@ -7,7 +7,7 @@
 #include <vector>
 
 namespace {
-enum { OK = 0, INVALID_VALUE = 1, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_READY = 600 };
+enum { OK = 0, INVALID_VALUE = 1, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_READY = 600, LAUNCH_FAILED = 719 };
 enum { CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901, ILLEGAL_STATE = 401 };
 
 using Work = std::function<int()>;
@@ -16,13 +16,14 @@ struct Stream {
     std::deque<Work> todo;
     bool capturing = false, broken = false, running = false;
     std::vector<Work> captured;
-    int failure = OK;
+    std::vector<emulation::Reach> reaches; /* of what is captured */
 };
 
 /* Where an event was recorded: the stream, until its work has come to that place. */
 struct Mark {
     Stream *stream = nullptr;
     bool passed = false;
+    emulation::Clock clock;
     std::chrono::steady_clock::time_point when;
 };
 
@@ -33,6 +34,7 @@ struct Event {
 
 struct Graph {
     std::vector<Work> work;
+    std::vector<emulation::Reach> reaches;
 };
 
 std::set<Stream *> streams;
@@ -46,7 +48,12 @@ int run(Stream *s, const std::function<bool()> &enough) {
     while (!s->todo.empty() && !enough() && sticky == OK) {
         Work next = std::move(s->todo.front());
         s->todo.pop_front();
-        sticky = next();
+        int status = next();
+        if (status == emulation::OVERWRITTEN) {
+            s->running = false;
+            return status;
+        }
+        sticky = status;
     }
     s->running = false;
     return sticky;
@@ -68,20 +75,39 @@ bool capturing() {
     return any;
 }
 
+bool is_captured(void *stream) { return streams.count((Stream *)stream) && ((Stream *)stream)->capturing; }
+
+int status() { return sticky; }
+/* The context is gone and what was wrong with it. */
+void recover() { sticky = OK; }
+
+/* A launch that fails takes the context with it. */
+int launch_status() {
+    if (sticky == OK && loses_now()) sticky = LAUNCH_FAILED;
+    return sticky;
+}
+
 int flush_all() {
     for (Stream *s : streams) {
         int status = drain(s);
         if (status != OK) return status;
+        host_knows(clock_of(s));
     }
     return sticky;
 }
 
-int enqueue(void *stream, std::function<int()> work) {
+int enqueue(void *stream, std::function<int()> work, const std::vector<Reach> &reaches) {
     auto *s = (Stream *)stream;
     if (sticky != OK) return sticky;
     if (!streams.count(s)) return INVALID_HANDLE; /* the default stream is never used */
-    if (s->capturing) s->captured.push_back(std::move(work));
-    else s->todo.push_back(std::move(work));
+    if (s->capturing) {
+        s->captured.push_back(std::move(work));
+        s->reaches.insert(s->reaches.end(), reaches.begin(), reaches.end());
+        return OK;
+    }
+    happens(stream);
+    if (races(stream, reaches)) return RACE;
+    s->todo.push_back(std::move(work));
     const size_t many = 4096; /* work does not pile up without end */
     return s->todo.size() > many ? drain(s) : OK;
 }
@@ -106,6 +132,7 @@ API int cuStreamDestroy_v2(void *stream) {
     NEEDS(streams, s);
     int status = drain(s);
     streams.erase(s);
+    emulation::forget(s);
     delete s;
     return status;
 }
@@ -117,7 +144,10 @@ API int cuStreamSynchronize(void *stream) {
         s->broken = true;
         return CAPTURE_UNSUPPORTED;
     }
-    return drain(s);
+    emulation::count(emulation::STREAM_WAITS);
+    int status = drain(s);
+    emulation::host_knows(emulation::clock_of(stream));
+    return status;
 }
 API int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
     NEEDS_CONTEXT;
@@ -126,6 +156,7 @@ API int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
     if (flags) return INVALID_VALUE;
     std::shared_ptr<Mark> mark = e->mark;
     if (!mark) return OK; /* never recorded: nothing to wait for */
+    emulation::stream_knows(stream, mark->clock);
     return emulation::enqueue(stream, [mark] { return mark->passed ? OK : run(mark->stream, [mark] { return mark->passed; }); });
 }
 API int cuEventCreate(void **event, unsigned flags) {
@@ -150,6 +181,8 @@ API int cuEventRecord(void *event, void *stream) {
     auto mark = std::make_shared<Mark>();
     mark->stream = (Stream *)stream;
     e->mark = mark;
+    emulation::happens(stream);
+    mark->clock = emulation::clock_of(stream);
     return emulation::enqueue(stream, [mark] {
         mark->passed = true;
         mark->when = std::chrono::steady_clock::now();
@@ -161,8 +194,11 @@ API int cuEventSynchronize(void *event) {
     auto *e = (Event *)event;
     NEEDS(events, e);
     if (emulation::capturing()) return CAPTURE_UNSUPPORTED;
+    emulation::count(emulation::EVENT_WAITS);
     std::shared_ptr<Mark> mark = e->mark;
-    return !mark || mark->passed ? OK : run(mark->stream, [mark] { return mark->passed; });
+    int status = !mark || mark->passed ? sticky : run(mark->stream, [mark] { return mark->passed; });
+    if (mark) emulation::host_knows(mark->clock);
+    return status;
 }
 API int cuEventElapsedTime(float *ms, void *from, void *to) {
     NEEDS_CONTEXT;
@@ -183,6 +219,7 @@ API int cuStreamBeginCapture_v2(void *stream, int mode) {
     s->capturing = true;
     s->broken = false;
     s->captured.clear();
+    s->reaches.clear();
     return OK;
 }
 API int cuStreamEndCapture(void *stream, void **graph) {
@@ -192,7 +229,7 @@ API int cuStreamEndCapture(void *stream, void **graph) {
     if (!s->capturing) return ILLEGAL_STATE;
     s->capturing = false;
     if (s->broken) return CAPTURE_INVALIDATED;
-    auto *g = new Graph{std::move(s->captured)};
+    auto *g = new Graph{std::move(s->captured), std::move(s->reaches)};
     graphs.insert(g);
     *graph = g;
     return OK;
@@ -211,11 +248,11 @@ API int cuGraphLaunch(void *exec, void *stream) {
     NEEDS_CONTEXT;
     auto *x = (Graph *)exec;
     NEEDS(execs, x);
-    for (const Work &w : x->work) {
-        int status = emulation::enqueue(stream, w);
-        if (status != OK) return status;
-    }
-    return OK;
+    emulation::count(emulation::GRAPH_LAUNCHES);
+    int status = emulation::launch_status();
+    for (size_t i = 0; status == OK && i < x->work.size(); i++)
+        status = i == 0 ? emulation::enqueue(stream, x->work[i], x->reaches) : emulation::enqueue(stream, x->work[i]);
+    return status;
 }
 API int cuGraphExecDestroy(void *exec) {
     NEEDS_CONTEXT;

@@ -7,6 +7,7 @@ import isthmus.report.ProgressBar;
 import isthmus.report.TextTable;
 import isthmus.task.Compute;
 import isthmus.task.Evaluation;
+import isthmus.task.LossNote;
 import isthmus.task.PooledTraining;
 import isthmus.task.Recipe;
 import isthmus.wire.JobStatus;
@@ -22,6 +23,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.function.DoubleSupplier;
 
 /** One run of the demo, step by step; every figure comes from this run. */
 final class Demo {
@@ -226,6 +228,7 @@ final class Demo {
         private final ProgressBar bar;
         private final String name;
         private final int epochs;
+        private final LossNote note = new LossNote();
         private int done;
         private double best = Double.NaN;
 
@@ -242,9 +245,9 @@ final class Demo {
         }
 
         @Override
-        public void step(int step, int steps, long samples, double loss) {
+        public void step(int step, int steps, long samples, DoubleSupplier loss) {
             bar.update((long) done * steps + step, (long) epochs * steps,
-                    terminal.live() ? String.format(Locale.ROOT, "loss %.3f", loss) : "");
+                    terminal.live() ? String.format(Locale.ROOT, "loss %.3f", note.of(loss)) : "");
         }
 
         @Override

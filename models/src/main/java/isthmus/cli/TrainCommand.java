@@ -4,6 +4,7 @@ import isthmus.report.JsonFile;
 import isthmus.report.ProgressBar;
 import isthmus.report.TextTable;
 import isthmus.task.Evaluation;
+import isthmus.task.LossNote;
 import isthmus.task.PooledTraining;
 import isthmus.task.Recipe;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.DoubleSupplier;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import tools.jackson.databind.json.JsonMapper;
@@ -165,6 +167,7 @@ final class TrainCommand extends Command {
     static final class Watch implements PooledTraining.Listener, AutoCloseable {
         private final Terminal terminal;
         private final int epochs;
+        private final LossNote note = new LossNote();
         private ProgressBar bar;
         private int done;
 
@@ -186,10 +189,10 @@ final class TrainCommand extends Command {
         }
 
         @Override
-        public void step(int step, int steps, long samples, double loss) {
+        public void step(int step, int steps, long samples, DoubleSupplier loss) {
             bar.update((long) done * steps + step, (long) epochs * steps,
                     terminal.live()
-                            ? String.format(Locale.ROOT, "epoch %d/%d, loss %.3f", done + 1, epochs, loss)
+                            ? String.format(Locale.ROOT, "epoch %d/%d, loss %.3f", done + 1, epochs, note.of(loss))
                             : "");
         }
 

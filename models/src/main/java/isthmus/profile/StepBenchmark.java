@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.function.DoubleSupplier;
 
 /** Times whole training steps. */
 public final class StepBenchmark {
@@ -80,10 +81,13 @@ public final class StepBenchmark {
         public int batches() { return warmUp + nanos.length; }
 
         @Override
+        public boolean stays() { return true; }
+
+        @Override
         public int next(MemorySegment images, MemorySegment labels) { return batch; }
 
         @Override
-        public void step(int step, int steps, long samples, double loss) {
+        public void step(int step, int steps, long samples, DoubleSupplier loss) {
             long now = System.nanoTime();
             if (step == 1) first = now;
             if (step > warmUp) nanos[step - warmUp - 1] = now - last;

@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.DoubleSupplier;
 import java.util.function.LongSupplier;
 
 /** Trains one model on films that lie in one place; keeps the weights that validated best, and the last ones. */
@@ -127,7 +128,7 @@ public final class PooledTraining {
         private boolean cut;
 
         @Override
-        public void step(int batch, int batches, long samples, double loss) {
+        public void step(int batch, int batches, long samples, DoubleSupplier loss) {
             whole = batch == batches;
             listener.step(batch, batches, samples, loss);
         }

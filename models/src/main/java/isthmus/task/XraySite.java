@@ -51,12 +51,13 @@ public final class XraySite implements LocalTrainer, AutoCloseable {
             int passes = s.recipe.localEpochs();
             long batches = (long) passes * s.films.batches();
             double loss = 0;
+            var note = new LossNote();
             for (int p = 0; p < passes; p++) {
                 long done = (long) p * s.films.batches();
                 loss = s.pass((task.round() - 1L) * passes + p + 1, (batch, of, samples, mean) -> {
                     if (progress.cancelled()) throw new CancellationException("the round no longer wants this result");
                     progress.report(done + batch, batches,
-                            String.format(Locale.ROOT, "round %d, loss %.3f", task.round(), mean));
+                            String.format(Locale.ROOT, "round %d, loss %.3f", task.round(), note.of(mean)));
                 });
             }
             weights.copyFrom(s.weights());

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.DoubleSupplier;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -81,7 +82,7 @@ class PooledTrainingTest {
         var clock = new AtomicLong();
         var ear = new SmallRecipe.Ear() {
             @Override
-            public void step(int batch, int batches, long samples, double loss) {
+            public void step(int batch, int batches, long samples, DoubleSupplier loss) {
                 super.step(batch, batches, samples, loss);
                 clock.addAndGet(60_000_000_000L);
             }

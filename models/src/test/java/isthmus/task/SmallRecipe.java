@@ -4,6 +4,7 @@ import isthmus.data.Films;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.DoubleSupplier;
 
 /** A recipe that trains in a moment, films for it, and a listener that listens. */
 final class SmallRecipe {
@@ -43,6 +44,6 @@ final class SmallRecipe {
         public void epoch(PooledTraining.Epoch epoch, int of) {}
 
         @Override
-        public void step(int batch, int batches, long samples, double loss) { steps++; }
+        public void step(int batch, int batches, long samples, DoubleSupplier loss) { steps++; }
     }
 }

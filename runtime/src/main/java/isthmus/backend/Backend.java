@@ -3,6 +3,7 @@ package isthmus.backend;
 import isthmus.op.Node;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
+import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
@@ -80,6 +81,25 @@ public interface Backend extends AutoCloseable {
     /** The arithmetic of weights and their gradients, on shared memory. */
     default WeightMath math() {
         return WeightMath.HOST;
+    }
+
+    /**
+     * Whole training steps without the host, where the device can; memory of its own is the arena's. Empty: the host drives each
+     * step by {@link #math}.
+     */
+    default Optional<DeviceUpdate> deviceUpdate(DeviceUpdate.Plan plan, Arena arena) { return Optional.empty(); }
+
+    /** A way for batches whose parts have at most so many bytes; empty where the host's memory is the device's. */
+    default Optional<Feed> feed(long[] bytes, Arena arena) {
+        return Optional.empty();
+    }
+
+    /**
+     * Where kernels find a parameter in the type that they compute with: matrices row-major, filters as {@code [O,taps,I]}. It is
+     * up to date whenever the weights are {@linkplain #toDevice on the device}. Empty where kernels make their own copies.
+     */
+    default Optional<MemorySegment> computeCopy(WeightBuffer weights, String parameter, DType type) {
+        return Optional.empty();
     }
 
     /** What {@code amp} means on this device. */

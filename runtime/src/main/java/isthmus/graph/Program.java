@@ -7,6 +7,7 @@ import isthmus.backend.Precision;
 import isthmus.backend.StepScalars;
 import isthmus.op.Node;
 import isthmus.op.Value;
+import isthmus.tensor.DType;
 import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -145,6 +146,13 @@ public final class Program implements AutoCloseable {
         public MemorySegment of(Value value) { return address(value); }
 
         @Override
+        public Optional<MemorySegment> computed(Value value, DType type) {
+            return value.role() == Value.Role.PARAMETER
+                    ? backend.computeCopy(weights, value.name(), type)
+                    : Optional.empty();
+        }
+
+        @Override
         public MemorySegment scratch() {
             Plan.Block b = plan().scratch(index);
             return b == null ? MemorySegment.NULL : memory.asSlice(b.offset(), b.bytes());
@@ -160,15 +168,26 @@ public final class Program implements AutoCloseable {
         calls.run();
     }
 
+    /**
+     * Makes all calls without looking after shared memory: for {@linkplain Backend#repeatable recordings} of more than this
+     * program, which {@link #ready} comes before.
+     */
+    public void enqueue() { runAll(); }
+
+    /** Brings weights and gradients up to date on the device; not the inputs. */
+    public void ready() {
+        if (uploads.length == 0) return;
+        backend.toDevice(weights.segment());
+        if (gradients != null) backend.toDevice(gradients.segment());
+    }
+
     private void runAll() {
         for (int i = 0; i < kernels.length; i++)
             run(i);
     }
 
     private void toDevice() {
-        if (uploads.length == 0) return;
-        backend.toDevice(weights.segment());
-        if (gradients != null) backend.toDevice(gradients.segment());
+        ready();
         for (MemorySegment written : uploads)
             backend.upload(written);
     }

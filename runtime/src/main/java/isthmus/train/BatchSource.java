@@ -16,6 +16,12 @@ public interface BatchSource {
     }
 
     /**
+     * Whether every batch is the one that lies in {@link Trainer#images()} and {@link Trainer#labels()} already, as for measuring a
+     * step alone: {@link #next} writes nothing and no copy is made.
+     */
+    default boolean stays() { return false; }
+
+    /**
      * Writes the next batch.
      *
      * @param images float32, channels-last, room for a full batch

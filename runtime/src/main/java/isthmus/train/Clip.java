@@ -45,6 +45,11 @@ public record Clip(List<Phase> phases) {
         return new Clip(List.of(new Phase(1, norm)));
     }
 
+    /** Whether there is a limit at any time. */
+    public boolean isOn() {
+        return phases.stream().anyMatch(p -> p.norm > 0);
+    }
+
     /** The limit at step {@code step} (from 0) of {@code total}; what comes after the end is as the end. */
     public double at(long step, long total) {
         int last = phases.size() - 1;

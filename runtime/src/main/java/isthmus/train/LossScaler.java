@@ -1,5 +1,6 @@
 package isthmus.train;
 
+import isthmus.backend.DeviceUpdate;
 import java.util.Locale;
 
 /** The scale of the loss as it is now, and how many good steps it has seen. */
@@ -38,9 +39,18 @@ final class LossScaler {
     void bad(long step) {
         good = 0;
         scale = (float) (scale * rule.backoff());
-        if (scale < LEAST)
-            throw new TrainingException(String.format(Locale.ROOT, "gradients are infinite or no numbers at step %d"
-                    + " even with the loss scaled by %s: training has diverged; lower the learning rate, set a clip"
-                    + " norm, or use bf16 or fp32", step, scale / rule.backoff()));
+        if (scale < LEAST) throw tooSmall(step);
+    }
+
+    /** What to say when the scale has fallen below {@link #LEAST}. */
+    TrainingException tooSmall(long step) {
+        return new TrainingException(String.format(Locale.ROOT, "gradients are infinite or no numbers at step %d"
+                + " even with the loss scaled by %s: training has diverged; lower the learning rate, set a clip"
+                + " norm, or use bf16 or fp32", step, scale / rule.backoff()));
+    }
+
+    /** The rule for a device that follows it alone. */
+    DeviceUpdate.Scaling onDevice() {
+        return new DeviceUpdate.Scaling(rule.growth(), rule.backoff(), rule.growthInterval(), LEAST);
     }
 }

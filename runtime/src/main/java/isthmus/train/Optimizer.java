@@ -1,6 +1,7 @@
 package isthmus.train;
 
 import isthmus.backend.Backend;
+import isthmus.backend.DeviceUpdate;
 import isthmus.backend.WeightMath;
 import isthmus.bindings.kernels.KernelStructs;
 import isthmus.tensor.Region;
@@ -28,6 +29,7 @@ final class Optimizer {
     private final MemorySegment weights;
     private final MemorySegment gradients;
     private final WeightBuffer state;
+    private final List<Stretch> stretches;
     private final Pass[] passes;
     private final MemorySegment sumOfSquares;
     private final MemorySegment nonFinite;
@@ -43,7 +45,7 @@ final class Optimizer {
     Optimizer(OptimizerSpec spec, List<ParameterGroup> groups, WeightBuffer weights, WeightBuffer gradients,
             Backend backend, Arena arena) {
         WeightTable.Range range = weights.table().range(Region.TRAINABLE);
-        List<Stretch> stretches = Stretch.of(weights.table(), groups, spec.weightDecay());
+        this.stretches = Stretch.of(weights.table(), groups, spec.weightDecay());
         this.spec = spec;
         this.backend = backend;
         this.math = backend.math();
@@ -122,6 +124,33 @@ final class Optimizer {
     /** Takes up where another run was, whose moments are in {@link #state()} already. */
     void resume(long steps) {
         step = steps;
+    }
+
+    /** The device has made steps alone, as {@link #moments} and so on told it. */
+    void resume(long steps, double lastNorm) {
+        step = steps;
+        norm = lastNorm;
+    }
+
+    /** Whether weights are pulled towards where they were. */
+    boolean isAnchored() { return proximal != 0; }
+
+    /** The memory of the moments, wherever they are newest. */
+    MemorySegment moments() { return state.segment(); }
+
+    /** What learns alike, for a device. */
+    List<DeviceUpdate.Stretch> stretches() {
+        return stretches.stream().map(s -> new DeviceUpdate.Stretch(s.offset(), s.length(),
+                spec.learningRate() * s.learningRateFactor(), s.weightDecay())).toList();
+    }
+
+    /** The rule, for a device. */
+    DeviceUpdate.Method method() {
+        return switch (spec) {
+            case OptimizerSpec.Sgd s -> new DeviceUpdate.Method.Sgd(s.momentum(), s.nesterov());
+            case OptimizerSpec.Adam a ->
+                new DeviceUpdate.Method.Adam(a.beta1(), a.beta2(), a.epsilon(), a.decoupled());
+        };
     }
 
     /** L2 norm of the last step's gradient before clipping; NaN if nothing asked for it. */

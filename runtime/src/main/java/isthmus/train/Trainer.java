@@ -14,6 +14,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.DoubleSupplier;
 
 /**
  * Trains one model on one device: owns the weights, their gradients, the optimizer's moments and the compiled step. A step
@@ -72,9 +74,9 @@ public final class Trainer implements AutoCloseable {
          * @param batch batches done in this pass
          * @param batches batches of this pass
          * @param samples samples seen in this pass
-         * @param loss mean loss of this pass so far
+         * @param loss gives the mean loss of this pass so far; to ask makes a device of its own wait, so ask now and then
          */
-        void step(int batch, int batches, long samples, double loss);
+        void step(int batch, int batches, long samples, DoubleSupplier loss);
 
         /** Asked after every step: whether this pass ends here. */
         default boolean enough() { return false; }
@@ -94,12 +96,18 @@ public final class Trainer implements AutoCloseable {
     private final WeightAverage average;
     private final LossScaler scaler;
     private final StatisticsGuard guard;
+    private final Optional<DeviceSteps> device;
     private boolean bad;
     private long step;
     private long totalSteps = Long.MAX_VALUE;
 
     /** Compiles the training step; the weights are zero until set or {@linkplain Model#initialize initialised}. */
     public Trainer(Model model, Options options, Backend backend) {
+        this(model, options, backend, false);
+    }
+
+    /** With the host driving every step even where the device can alone. */
+    Trainer(Model model, Options options, Backend backend, boolean hostDriven) {
         this.model = model;
         this.options = options;
         this.backend = backend;
@@ -120,6 +128,10 @@ public final class Trainer implements AutoCloseable {
             this.scaler = half ? new LossScaler(options.update.lossScaling()) : null;
             this.guard = half ? new StatisticsGuard(weights, backend, arena) : null;
             this.full = compile(options.batch);
+            // What a device does not do alone: sums over batches and averages over time.
+            this.device = hostDriven || sum != null || average != null
+                    ? Optional.empty()
+                    : DeviceSteps.of(options, backend, optimizer, scaler, full, weights, gradients, arena);
         } catch (RuntimeException e) {
             workspace.close();
             arena.close();
@@ -246,7 +258,7 @@ public final class Trainer implements AutoCloseable {
         bad = false;
         if (sum != null) sum.clear();
         if (!finite) {
-            if (scaler == null) throw diverged("a gradient is infinite or no number");
+            if (scaler == null) throw diverged("a gradient is infinite or no number", step);
             guard.restore();
             scaler.bad(step);
             return false;
@@ -257,38 +269,62 @@ public final class Trainer implements AutoCloseable {
         return true;
     }
 
-    private TrainingException diverged(String what) {
+    static TrainingException diverged(String what, long step) {
         return new TrainingException(String.format(Locale.ROOT,
                 "%s at step %d: training has diverged; lower the learning rate or set a clip norm", what, step));
     }
 
     /**
-     * One pass over the data.
+     * One pass over the data. A device that can makes each step alone, as one recorded graph, unless batches are accumulated,
+     * weights averaged or pulled: then the host drives each step, as on the CPU.
      *
      * @return the mean loss of all samples; of half precision, of those whose loss was finite
      */
     public double pass(BatchSource source, Progress progress) {
         compilePartial(source);
-        double total = 0;
+        if (device.isEmpty() || optimizer.isAnchored()) return hostDriven(source, progress);
+        try {
+            return device.get().pass(source, full, partial, step, totalSteps, progress);
+        } finally {
+            step = device.get().step();
+        }
+    }
+
+    /** The mean loss so far, by samples. */
+    private static final class Mean implements DoubleSupplier {
+        private double total;
+        private long counted;
+        private double last = Double.NaN;
+
+        void add(double loss, int samples) {
+            last = loss;
+            if (!Double.isFinite(loss)) return;
+            total += loss * samples;
+            counted += samples;
+        }
+
+        @Override
+        public double getAsDouble() { return counted == 0 ? last : total / counted; }
+    }
+
+    private double hostDriven(BatchSource source, Progress progress) {
+        var mean = new Mean();
         long samples = 0;
-        long counted = 0;
         int batches = source.batches();
         for (int i = 1; i <= batches; i++) {
             MicroStep micro = next(source);
             run(micro);
             samples += micro.batch();
             double loss = micro.value();
-            if (Double.isFinite(loss)) {
-                total += loss * micro.batch();
-                counted += micro.batch();
-            } else if (scaler == null) throw diverged("the loss is " + loss);
+            if (!Double.isFinite(loss) && scaler == null) throw diverged("the loss is " + loss, step);
+            mean.add(loss, micro.batch());
             boolean last = i == batches;
             boolean complete = last || sum == null || sum.batches() == options.accumulate;
             if (complete) update(options.update.schedule().factor(step, totalSteps));
-            progress.step(i, batches, samples, counted == 0 ? loss : total / counted);
+            progress.step(i, batches, samples, mean);
             if (complete && progress.enough()) break;
         }
-        return counted == 0 ? Double.NaN : total / counted;
+        return mean.counted == 0 ? Double.NaN : mean.getAsDouble();
     }
 
     private void compilePartial(BatchSource source) {
@@ -327,6 +363,7 @@ public final class Trainer implements AutoCloseable {
 
     @Override
     public void close() {
+        device.ifPresent(DeviceSteps::close);
         if (partial != null) partial.close();
         full.close();
         workspace.close();

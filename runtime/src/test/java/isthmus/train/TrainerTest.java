@@ -21,6 +21,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.function.DoubleSupplier;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -178,7 +179,7 @@ class TrainerTest {
             int[] seen = new int[1];
             t.pass(new MadeUp(30, 3), new Trainer.Progress() {
                 @Override
-                public void step(int batch, int batches, long samples, double loss) { seen[0] = batch; }
+                public void step(int batch, int batches, long samples, DoubleSupplier loss) { seen[0] = batch; }
 
                 @Override
                 public boolean enough() { return seen[0] >= 3; }

@@ -95,18 +95,63 @@ class EmulationTest {
     }
 
     @Test
-    void pinnedMemoryOverwrittenTooEarlyIsCopiedWrong() {
+    void pinnedMemoryWrittenTooEarlyIsAnError() {
         try (Arena arena = Arena.ofConfined()) {
             long p = driver.alloc(BYTES);
             MemorySegment host = driver.allocHost(BYTES, arena).fill((byte) 1);
             driver.copyToDevice(p, host, BYTES, stream);
             host.fill((byte) 2);
-            MemorySegment back = arena.allocate(BYTES);
-            driver.copyToHost(back, p, BYTES, stream);
+            refused("on its way", () -> driver.streams().synchronize(stream));
             driver.streams().synchronize(stream);
-            assertEquals(2, back.get(ValueLayout.JAVA_BYTE, 0));
+            driver.copyToDevice(p, host, BYTES, stream);
+            driver.streams().synchronize(stream);
+            host.fill((byte) 3);
             driver.free(p);
         }
+    }
+
+    /** A copy on one stream and its reader on another: an event between them, or an error. */
+    @Test
+    void streamsThatShareMemoryNeedAnOrder() {
+        CudaStreams streams = driver.streams();
+        MemorySegment other = streams.create();
+        MemorySegment event = streams.createEvent(false);
+        long p = driver.alloc(BYTES);
+        long q = driver.alloc(BYTES);
+        driver.fill(p, 1, 1, other);
+        refused("in order", () -> driver.copyOnDevice(q, p, Integer.BYTES, stream));
+        streams.record(event, other);
+        refused("in order", () -> driver.copyOnDevice(q, p, Integer.BYTES, stream));
+        streams.await(stream, event);
+        driver.copyOnDevice(q, p, Integer.BYTES, stream);
+        refused("in order", () -> driver.fill(p, 2, 1, other));
+        streams.synchronize(stream);
+        driver.fill(p, 2, 1, other);
+        streams.destroy(other);
+        streams.destroyEvent(event);
+        driver.free(p);
+        driver.free(q);
+    }
+
+    /** The emulation's own attribute: so many launches from now the GPU is lost, and with its context all is new. */
+    @Test
+    void aGpuCanBeLost() {
+        driver.deviceAttribute(-1002, 0);
+        long memory = driver.alloc(BYTES);
+        CudaStreams streams = driver.streams();
+        streams.beginCapture(stream);
+        driver.fill(memory, 0, 1, stream);
+        MemorySegment exec = streams.instantiate(streams.endCapture(stream));
+        streams.launch(exec, stream);
+        refused("LAUNCH_FAILED", () -> streams.launch(exec, stream));
+        refused("LAUNCH_FAILED", () -> streams.synchronize(stream));
+        refused("LAUNCH_FAILED", () -> driver.alloc(BYTES));
+        refused("LAUNCH_FAILED", () -> streams.destroy(stream));
+        stream = null;
+        driver.releaseContext(0);
+        driver.setContext(driver.retainContext(0));
+        driver.free(driver.alloc(BYTES));
+        driver.releaseContext(0);
     }
 
     @Test

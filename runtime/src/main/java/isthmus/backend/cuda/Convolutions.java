@@ -8,6 +8,7 @@ import isthmus.op.Node;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
@@ -25,8 +26,10 @@ final class Convolutions {
         ConvEngine engine = choose(d, ConvProblem.of(n, types));
         Shape y = n.out(0).shape();
         boolean bias = ((Conv) n.op()).bias();
-        return new CudaKernel(d, engine.name(), engine.scratch(), (a, to) -> {
-            engine.bind(to, a.of(n.in(0)), a.of(n.in(1)), a.of(n.out(0)), a.scratch());
+        long copy = ComputeCopy.bytes(n.in(1), types.apply(n.in(0)));
+        return new CudaKernel(d, engine.name(), copy + engine.scratch(), (a, to) -> {
+            MemorySegment w = ComputeCopy.of(n.in(1), types.apply(n.in(0)), a, d, to);
+            engine.bind(to, a.of(n.in(0)), w, a.of(n.out(0)), rest(a.scratch(), copy));
             if (bias)
                 to.add("add_bias", suffix(types.apply(n.in(0))), Grid.over(y.elements(), d), a.of(n.out(0)),
                         a.of(n.in(2)), a.of(n.out(0)), y.elements() / y.dim(1), (long) y.dim(1));
@@ -35,8 +38,11 @@ final class Convolutions {
 
     static Kernel backwardData(Device d, Node n, Function<Value, DType> types) {
         ConvEngine engine = choose(d, ConvProblem.of(n, types));
-        return new CudaKernel(d, engine.name(), engine.scratch(),
-                (a, to) -> engine.bind(to, a.of(n.out(0)), a.of(n.in(1)), a.of(n.in(0)), a.scratch()), engine::close);
+        long copy = ComputeCopy.bytes(n.in(1), types.apply(n.in(0)));
+        return new CudaKernel(d, engine.name(), copy + engine.scratch(), (a, to) -> {
+            MemorySegment w = ComputeCopy.of(n.in(1), types.apply(n.in(0)), a, d, to);
+            engine.bind(to, a.of(n.out(0)), w, a.of(n.in(0)), rest(a.scratch(), copy));
+        }, engine::close);
     }
 
     static Kernel backwardWeights(Device d, Node n, Function<Value, DType> types) {
@@ -50,6 +56,10 @@ final class Convolutions {
                 to.add("column_sum", suffix(types.apply(n.in(0))), Grid.columns(columns, 1), a.of(n.in(1)), columns,
                         a.of(n.out(1)), y.elements() / columns, columns);
         }, engine::close);
+    }
+
+    private static MemorySegment rest(MemorySegment scratch, long from) {
+        return MemorySegment.ofAddress(scratch.address() + from);
     }
 
     private static ConvEngine choose(Device d, List<ConvProblem> problems) {

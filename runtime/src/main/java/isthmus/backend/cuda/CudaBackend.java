@@ -1,6 +1,8 @@
 package isthmus.backend.cuda;
 
 import isthmus.backend.Backend;
+import isthmus.backend.DeviceUpdate;
+import isthmus.backend.Feed;
 import isthmus.backend.Kernel;
 import isthmus.backend.Precision;
 import isthmus.backend.WeightMath;
@@ -38,6 +40,7 @@ import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
+import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
@@ -157,6 +160,21 @@ final class CudaBackend implements Backend {
 
     @Override
     public WeightMath math() { return math; }
+
+    @Override
+    public Optional<DeviceUpdate> deviceUpdate(DeviceUpdate.Plan plan, Arena owner) {
+        return Optional.of(new CudaUpdate(device, twins, plan, owner));
+    }
+
+    @Override
+    public Optional<Feed> feed(long[] bytes, Arena owner) {
+        return Optional.of(new PinnedFeed(device, twins, bytes, owner));
+    }
+
+    @Override
+    public Optional<MemorySegment> computeCopy(WeightBuffer weights, String parameter, DType type) {
+        return twins.copy(weights, type).of(weights.table().entry(parameter));
+    }
 
     @Override
     public Precision amp() { return Precision.F16; }

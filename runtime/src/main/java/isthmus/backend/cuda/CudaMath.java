@@ -59,6 +59,7 @@ final class CudaMath implements WeightMath {
         twins.upload(options);
         toDevice(p, g, m);
         start().pointer(options).pointer(p).pointer(g).pointer(m).number(n).launch("sgd", Grid.over(n, device));
+        twins.changed(p);
     }
 
     @Override
@@ -68,6 +69,7 @@ final class CudaMath implements WeightMath {
         toDevice(p, g, m, v, vmax);
         start().pointer(options).pointer(p).pointer(g).pointer(m).pointer(v).pointer(vmax).number(n).launch("adam",
                 Grid.over(n, device));
+        twins.changed(p);
     }
 
     @Override
@@ -89,17 +91,20 @@ final class CudaMath implements WeightMath {
         if (n == 0) return;
         toDevice(x, y);
         device.driver.copyOnDevice(twins.address(y), twins.address(x), n * Float.BYTES, device.stream);
+        twins.changed(y);
     }
 
     @Override
     public void axpy(float factor, MemorySegment x, MemorySegment y, long n) {
         toDevice(x, y);
         start().number(factor).pointer(x).pointer(y).number(n).launch("axpy", Grid.over(n, device));
+        twins.changed(y);
     }
 
     @Override
     public void average(MemorySegment y, MemorySegment x, float share, long n) {
         toDevice(x, y);
         start().pointer(y).pointer(x).number(share).number(n).launch("average", Grid.over(n, device));
+        twins.changed(y);
     }
 }

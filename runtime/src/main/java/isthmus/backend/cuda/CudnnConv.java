@@ -7,8 +7,7 @@ import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A convolution by one of cuDNN's plans. Weights become {@code [O,taps,I]} in the compute type before, and their gradients
- * come back from there after. Owns the plan, which may have other candidates that are engines, too.
+ * A convolution by one of cuDNN's plans. Gradients of weights come as {@code [O,taps,I]} and are put in order after. Owns the plan, which may have other candidates that are engines, too.
  */
 record CudnnConv(Device device, ConvPlan plan, ConvPlan.Candidate candidate) implements ConvEngine {
     private static final long ALIGNMENT = 256;
@@ -24,25 +23,25 @@ record CudnnConv(Device device, ConvPlan plan, ConvPlan.Candidate candidate) imp
 
     private ConvProblem problem() { return plan.problem(); }
 
-    private long weightBytes() { return up(problem().w().elements() * problem().weightType().bytes()); }
+    private boolean gradient() { return problem().direction() == ConvProblem.Direction.WEIGHTS; }
+
+    /** Room for the gradient before it is put in order. */
+    private long weightBytes() {
+        return !gradient() ? 0 : up(problem().w().elements() * problem().weightType().bytes());
+    }
 
     private static long up(long bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
     @Override
     public void bind(Launches to, MemorySegment x, MemorySegment w, MemorySegment y, MemorySegment scratch) {
-        MemorySegment compute = MemorySegment.ofAddress(up(scratch.address()));
-        Shape s = problem().w();
-        Grid grid = Grid.over(s.elements(), device);
-        boolean gradient = problem().direction() == ConvProblem.Direction.WEIGHTS;
-        if (!gradient)
-            to.add("channels_last", "_f32" + suffix(problem().weightType()), grid, w, compute, (long) s.dim(0),
-                    s.elementsFrom(2), (long) s.dim(1));
-        MemorySegment pack = plan.pack(x.address(), compute.address(), y.address(),
-                candidate.workspace() == 0 ? 0 : compute.address() + weightBytes());
+        long room = up(scratch.address());
+        MemorySegment pack = plan.pack(x.address(), gradient() ? room : w.address(), y.address(),
+                candidate.workspace() == 0 ? 0 : room + weightBytes());
         to.add(() -> plan.run(candidate, pack));
-        if (gradient)
-            to.add("channels_first", suffix(problem().weightType()) + "_f32", grid, compute, w, (long) s.dim(0),
-                    s.elementsFrom(2), (long) s.dim(1));
+        Shape s = problem().w();
+        if (gradient())
+            to.add("channels_first", suffix(problem().weightType()) + "_f32", Grid.over(s.elements(), device),
+                    MemorySegment.ofAddress(room), w, (long) s.dim(0), s.elementsFrom(2), (long) s.dim(1));
     }
 
     @Override

@@ -9,6 +9,7 @@ import isthmus.bindings.cuda.CudaStreams;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
+import java.util.function.Consumer;
 
 /** One GPU: its context, the stream that all work goes to, and the handles of the libraries. Used by one thread at a time. */
 final class Device implements AutoCloseable {
@@ -90,6 +91,23 @@ final class Device implements AutoCloseable {
             driver.free(s.address());
         });
         return at;
+    }
+
+    /** A stream besides {@link #stream}, owned by the arena. */
+    MemorySegment stream(Arena arena) {
+        return owned(streams.create(), arena, streams::destroy);
+    }
+
+    /** An event without a clock, owned by the arena. */
+    MemorySegment event(Arena arena) {
+        return owned(streams.createEvent(false), arena, streams::destroyEvent);
+    }
+
+    private MemorySegment owned(MemorySegment handle, Arena arena, Consumer<MemorySegment> release) {
+        return NativeMemory.owned(handle, 0, arena, s -> {
+            enter();
+            release.accept(s);
+        });
     }
 
     @Override

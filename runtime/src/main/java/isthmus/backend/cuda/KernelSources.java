@@ -43,7 +43,8 @@ final class KernelSources implements AutoCloseable {
                 "dice_sums dice_finish dice_gradient", "channels",
                 "copy_columns scale_channels scale_channels_backward", "upsample", "upsample upsample_backward",
                 "detection", "detection_keys detection_choose detection_sort detection_draw detection_loss", "optim",
-                "sgd adam proximal axpy average squares add_parts")
+                "sgd adam proximal axpy average squares add_parts step_begin step_decide step_undo sgd_step adam_step"
+                        + " copy_weights")
                 .forEach((file, kernels) -> {
                     for (String k : kernels.split(" ", -1))
                         all.put(k, file);

@@ -26,9 +26,9 @@ final class Linears {
         boolean bias = n.inputs().size() > 2;
         boolean epilogue = bias && result == DType.F32;
         Product p = new Product(d, matrix(x, type, false), matrix(w, type, true), result, epilogue);
-        long copy = copyBytes(w, type);
+        long copy = ComputeCopy.bytes(n.in(1), type);
         return new CudaKernel(d, "cublasLt", copy + p.workspace(), (a, to) -> {
-            MemorySegment weights = inType(d, to, a.of(n.in(1)), w, DType.F32, type, a.scratch());
+            MemorySegment weights = ComputeCopy.of(n.in(1), type, a, d, to);
             if (epilogue) p.bias(a.of(n.in(2)));
             to.add(p.call(a.of(n.in(0)), weights, a.of(n.out(0)), rest(a.scratch(), copy)));
             if (bias && !epilogue)
@@ -43,10 +43,10 @@ final class Linears {
         Shape dy = n.in(0).shape();
         Shape w = n.in(1).shape();
         Product p = new Product(d, matrix(dy, type, false), matrix(w, type, false), type, false);
-        long weights = copyBytes(w, type);
+        long weights = ComputeCopy.bytes(n.in(1), type);
         long gradient = given == type ? 0 : copyBytes(dy, type);
         return new CudaKernel(d, "cublasLt", weights + gradient + p.workspace(), (a, to) -> {
-            MemorySegment right = inType(d, to, a.of(n.in(1)), w, DType.F32, type, a.scratch());
+            MemorySegment right = ComputeCopy.of(n.in(1), type, a, d, to);
             MemorySegment left = inType(d, to, a.of(n.in(0)), dy, given, type, rest(a.scratch(), weights));
             to.add(p.call(left, right, a.of(n.out(0)), rest(a.scratch(), weights + gradient)));
         }, p::close);

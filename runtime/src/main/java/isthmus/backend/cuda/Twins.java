@@ -1,10 +1,14 @@
 package isthmus.backend.cuda;
 
 import isthmus.bindings.NativeMemory;
+import isthmus.tensor.DType;
+import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 
 /** Memory that host and device share as two copies of one size: pinned on the host, so that copies need no help of it. */
 final class Twins {
@@ -12,10 +16,13 @@ final class Twins {
     private static final class Twin {
         final MemorySegment host;
         final MemorySegment device;
+        final Arena arena;
+        final Map<DType, ComputeCopy> copies = new EnumMap<>(DType.class);
         boolean hostMayBeNewer = true;
         boolean deviceMayBeNewer;
 
-        Twin(MemorySegment host, MemorySegment device) {
+        Twin(MemorySegment host, MemorySegment device, Arena arena) {
+            this.arena = arena;
             this.host = host;
             this.device = device;
         }
@@ -32,7 +39,7 @@ final class Twins {
         long size = Math.max(bytes, 1);
         long at = device.allocate(size, arena);
         MemorySegment host = device.driver.allocHost(size, arena).fill((byte) 0);
-        Twin twin = new Twin(host, NativeMemory.view(MemorySegment.ofAddress(at), size));
+        Twin twin = new Twin(host, NativeMemory.view(MemorySegment.ofAddress(at), size), arena);
         all.add(twin);
         // The device memory goes with the arena; the pair is forgotten with it.
         NativeMemory.owned(MemorySegment.ofAddress(at), 0, arena, s -> all.remove(twin));
@@ -66,6 +73,26 @@ final class Twins {
         if (t.hostMayBeNewer) upload(t.host);
         t.hostMayBeNewer = false;
         t.deviceMayBeNewer = true;
+        if (t.copies.isEmpty()) return;
+        for (ComputeCopy copy : t.copies.values())
+            copy.renew();
+    }
+
+    /** Weights in the type that is computed with; lives as long as they, and is up to date after {@link #toDevice}. */
+    ComputeCopy copy(WeightBuffer weights, DType type) {
+        Twin t = of(weights.segment());
+        if (t.host.address() != weights.segment().address())
+            throw new IllegalArgumentException("weights that are a part of other memory have no copy to compute with");
+        return t.copies.computeIfAbsent(type,
+                missing -> new ComputeCopy(device, weights.table(), t.device, type, t.arena));
+    }
+
+    /** Kernels have written, or are about to write, (a part of) shared memory. */
+    void changed(MemorySegment host) {
+        Twin t = of(host);
+        if (t.copies.isEmpty()) return;
+        for (ComputeCopy copy : t.copies.values())
+            copy.outdate();
     }
 
     void toHost(MemorySegment host) {
@@ -76,7 +103,10 @@ final class Twins {
         t.hostMayBeNewer = true;
     }
 
-    void upload(MemorySegment host) { device.driver.copyToDevice(address(host), host, host.byteSize(), device.stream); }
+    void upload(MemorySegment host) {
+        device.driver.copyToDevice(address(host), host, host.byteSize(), device.stream);
+        changed(host);
+    }
 
     void download(MemorySegment host) {
         device.driver.copyToHost(host, address(host), host.byteSize(), device.stream);
