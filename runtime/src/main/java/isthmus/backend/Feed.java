@@ -1,6 +1,7 @@
 package isthmus.backend;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Batches on their way to a device, while it works on the one before: the host writes a batch to memory of the feed, which
@@ -14,5 +15,5 @@ public interface Feed {
     void send();
 
     /** All work that is asked for from now on finds the oldest batch that was sent in {@code inputs}, or as much as they hold. */
-    void arrive(MemorySegment[] inputs);
+    void arrive(List<MemorySegment> inputs);
 }

@@ -9,6 +9,7 @@ import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -20,7 +21,7 @@ final class DeviceSteps implements AutoCloseable {
     private static final int ROWS = 4096;
 
     /** A training step of one batch size, forward to update, that is recorded and replayed. */
-    private record Recorded(MicroStep micro, MemorySegment[] inputs, Backend.Repeated calls) {}
+    private record Recorded(MicroStep micro, List<MemorySegment> inputs, Backend.Repeated calls) {}
 
     private final Trainer.Options options;
     private final Backend backend;
@@ -135,7 +136,7 @@ final class DeviceSteps implements AutoCloseable {
         // The seed; the rest of the scalars is written on the device.
         backend.upload(program.scalars().segment());
         DeviceUpdate.Calls around = update.of(program.scalars(), micro.loss(), micro.batch());
-        return new Recorded(micro, new MemorySegment[]{micro.images(), micro.labels()}, backend.repeatable(() -> {
+        return new Recorded(micro, List.of(micro.images(), micro.labels()), backend.repeatable(() -> {
             around.before().run();
             program.enqueue();
             around.after().run();

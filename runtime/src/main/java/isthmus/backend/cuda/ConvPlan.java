@@ -257,7 +257,7 @@ final class ConvPlan implements AutoCloseable {
 
     /** Gives up all candidates but one. */
     void keep(Candidate one) {
-        candidates.stream().filter(c -> c != one).forEach(this::destroy);
+        candidates.stream().filter(c -> !c.equals(one)).forEach(this::destroy);
         candidates.retainAll(List.of(one));
     }
 

@@ -3,6 +3,7 @@ package isthmus.backend.cuda;
 import isthmus.backend.Feed;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * Batches by a second stream: two pinned buffers for the host to write in turn, one buffer on the device. Copies to the
@@ -62,12 +63,12 @@ final class PinnedFeed implements Feed {
     }
 
     @Override
-    public void arrive(MemorySegment[] inputs) {
+    public void arrive(List<MemorySegment> inputs) {
         if (!onTheWay[arriving]) throw new IllegalStateException("feed: no batch is on its way");
         device.streams.await(device.stream, copied[arriving]);
         for (int i = 0; i < staging.length; i++)
-            device.driver.copyOnDevice(twins.address(inputs[i]), staging[i],
-                    Math.min(inputs[i].byteSize(), slots[0][i].byteSize()), device.stream);
+            device.driver.copyOnDevice(twins.address(inputs.get(i)), staging[i],
+                    Math.min(inputs.get(i).byteSize(), slots[0][i].byteSize()), device.stream);
         device.streams.record(taken, device.stream);
         onTheWay[arriving] = false;
         arriving = 1 - arriving;
