@@ -89,9 +89,9 @@ int KERNEL(batch_norm)(int dtype, const void *x, int64_t ldx, const float *mean,
 
 int KERNEL(batch_norm_backward)(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
                                 const float *mean, const float *variance, const float *gamma, const float *beta,
-                                float epsilon, int activation, int frozen, void *dx, float *dgamma, float *dbeta,
-                                void *dresidual, int64_t rows, int64_t c) {
-    CHECK(ldx < ldy ? ldx : ldy);
+                                float epsilon, int activation, int frozen, void *dx, int64_t lddx, const void *add,
+                                int64_t ldadd, float *dgamma, float *dbeta, void *dresidual, int64_t rows, int64_t c) {
+    CHECK(min64(min64(ldx, ldy), min64(lddx, ldadd)));
     REQUIRE_ACTIVATION;
     sums s;
     affine f = {factors_of(__func__, variance, gamma, epsilon, c), malloc((size_t)(2 * c) * sizeof(float)), NULL};
@@ -117,9 +117,9 @@ int KERNEL(batch_norm_backward)(int dtype, const void *x, int64_t ldx, const voi
         f.d[j] = frozen ? 0 : (float)(-a * db / (double)rows);
     }
     free(s.first);
+    results o = {dx, lddx, add, ldadd, dresidual};
     if (dx || dresidual)
-        PARALLEL(rows * c, rows, 1,
-                 TYPED(dtype, backward_range, x, ldx, k, y, dy, ldy, slope, f, dx, dresidual, c, from, to));
+        PARALLEL(rows * c, rows, 1, TYPED(dtype, backward_range, x, ldx, k, y, dy, ldy, slope, f, o, c, from, to));
     free(f.a);
     free(f.b);
     return IST_OK;

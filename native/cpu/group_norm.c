@@ -145,10 +145,10 @@ static void affine_finish(const grid *g, double *sums, const float *variance, co
 }
 
 INLINE void backward_chunks(int dt, const grid *g, const void *x, int64_t ldx, normal k, const void *y, const void *dy,
-                            int64_t ldy, int slope, affine f, void *dx, void *dresidual, int64_t from, int64_t to) {
+                            int64_t ldy, int slope, affine f, results o, int64_t from, int64_t to) {
     EACH_CHUNK(g, {
         affine mine = {f.a + at, f.b + at, f.d + at};
-        backward_range(dt, x, ldx, of_sample(k, at), y, dy, ldy, slope, mine, dx, dresidual, g->c, first, last);
+        backward_range(dt, x, ldx, of_sample(k, at), y, dy, ldy, slope, mine, o, g->c, first, last);
     })
 }
 
@@ -164,9 +164,12 @@ static void spread(const grid *g, const float *mean, const float *variance, cons
 
 int KERNEL(group_norm_backward)(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
                                 const float *mean, const float *variance, const float *gamma, const float *beta,
-                                float epsilon, int activation, void *dx, float *dgamma, float *dbeta, void *dresidual,
-                                int64_t n, int64_t rows, int64_t c, int64_t groups) {
+                                float epsilon, int activation, void *dx, int64_t lddx, const void *add, int64_t ldadd,
+                                float *dgamma, float *dbeta, void *dresidual, int64_t n, int64_t rows, int64_t c,
+                                int64_t groups) {
     CHECK;
+    REQUIRE(min64(lddx, ldadd) >= c, "%s: rows of dx are %lld apart but %lld long", __func__,
+            (long long)min64(lddx, ldadd), (long long)c);
     grid shape = grid_of(n, rows, c, groups), *g = &shape;
     double *sums;
     float *means;
@@ -191,9 +194,9 @@ int KERNEL(group_norm_backward)(int dtype, const void *x, int64_t ldx, const voi
         dgamma[j] = (float)dg;
     }
     free(sums);
+    results o = {dx, lddx, add, ldadd, dresidual};
     if (dx || dresidual)
-        CHUNKS_PARALLEL(
-            g, TYPED(dtype, backward_chunks, g, x, ldx, k, y, dy, ldy, slope, f, dx, dresidual, from, to));
+        CHUNKS_PARALLEL(g, TYPED(dtype, backward_chunks, g, x, ldx, k, y, dy, ldy, slope, f, o, from, to));
     free(means);
     return IST_OK;
 }

@@ -284,31 +284,54 @@ typedef struct affine {
     float *a, *b, *d;
 } affine;
 
+/* What a backward pass writes: dx, with `add` in it if there is any, and dresidual; either may be NULL. */
+typedef struct results {
+    void *dx;
+    int64_t lddx;
+    const void *add;
+    int64_t ldadd;
+    void *dresidual;
+} results;
+
 INLINE void backward_row(int dt, int slope, const void *x, normal k, const void *y, const void *dy, affine f, void *dx,
-                         void *dresidual, int64_t c) {
+                         const void *add, void *dresidual, int64_t c) {
     const float *restrict fa = f.a, *restrict fb = f.b, *restrict fd = f.d;
     SIMD for (int64_t j = 0; j < c; j++) {
         float v = load(dt, x, j), dz = upstream(dt, slope, v, k, y, dy, j);
-        if (dx) store(dt, dx, j, fa[j] * dz + (fb[j] * (v - k.mean[j]) + fd[j]));
+        if (dx) {
+            float d = fa[j] * dz + (fb[j] * (v - k.mean[j]) + fd[j]);
+            store(dt, dx, j, add ? d + load(dt, add, j) : d);
+        }
         if (dresidual) store(dt, dresidual, j, dz);
     }
 }
 
+/* What is left of the results after so many rows. */
+INLINE results after(int dt, results o, int64_t ldy, int64_t rows) {
+    if (o.dx) o.dx = (void *)offset(dt, o.dx, rows * o.lddx);
+    if (o.add) o.add = offset(dt, o.add, rows * o.ldadd);
+    if (o.dresidual) o.dresidual = (void *)offset(dt, o.dresidual, rows * ldy);
+    return o;
+}
+
 INLINE void backward_rows(int dt, int slope, const void *x, int64_t ldx, normal k, const void *y, const void *dy,
-                          int64_t ldy, affine f, void *dx, void *dresidual, int64_t c, int64_t rows) {
+                          int64_t ldy, affine f, results o, int64_t c, int64_t rows) {
     for (int64_t r = 0; r < rows; r++) {
         const void *xr = offset(dt, x, r * ldx), *yr = offset(dt, y, r * ldy), *dr = offset(dt, dy, r * ldy);
-        void *dxr = dx ? (void *)offset(dt, dx, r * ldx) : NULL,
-             *dsr = dresidual ? (void *)offset(dt, dresidual, r * ldy) : NULL;
-        if (dxr && dsr) backward_row(dt, slope, xr, k, yr, dr, f, dxr, dsr, c);
-        else if (dxr) backward_row(dt, slope, xr, k, yr, dr, f, dxr, NULL, c);
-        else backward_row(dt, slope, xr, k, yr, dr, f, NULL, dsr, c);
+        results q = after(dt, o, ldy, r);
+        /* Each case on its own, so that no choice is left inside the loop. */
+        if (q.dx && q.dresidual && q.add) backward_row(dt, slope, xr, k, yr, dr, f, q.dx, q.add, q.dresidual, c);
+        else if (q.dx && q.dresidual) backward_row(dt, slope, xr, k, yr, dr, f, q.dx, NULL, q.dresidual, c);
+        else if (q.dx && q.add) backward_row(dt, slope, xr, k, yr, dr, f, q.dx, q.add, NULL, c);
+        else if (q.dx) backward_row(dt, slope, xr, k, yr, dr, f, q.dx, NULL, NULL, c);
+        else backward_row(dt, slope, xr, k, yr, dr, f, NULL, NULL, q.dresidual, c);
     }
 }
 
 INLINE void backward_sloped(int dt, int slope, const void *x, int64_t ldx, normal k, const void *y, const void *dy,
-                            int64_t ldy, affine f, void *dx, void *dresidual, int64_t c, int64_t from, int64_t to) {
-    int64_t times = times_of(ldx, ldy, c, to - from), whole = (to - from) / times * times;
+                            int64_t ldy, affine f, results o, int64_t c, int64_t from, int64_t to) {
+    int64_t times = o.lddx == c && o.ldadd == c ? times_of(ldx, ldy, c, to - from) : 1;
+    int64_t whole = (to - from) / times * times;
     wide room;
     float a[WIDE], b[WIDE], d[WIDE];
     affine g = {(float *)repeat(f.a, c, times, a), (float *)repeat(f.b, c, times, b), (float *)repeat(f.d, c, times, d)};
@@ -316,18 +339,17 @@ INLINE void backward_sloped(int dt, int slope, const void *x, int64_t ldx, norma
     x = offset(dt, x, from * ldx);
     y = offset(dt, y, from * ldy);
     dy = offset(dt, dy, from * ldy);
-    if (dx) dx = (void *)offset(dt, dx, from * ldx);
-    if (dresidual) dresidual = (void *)offset(dt, dresidual, from * ldy);
-    backward_rows(dt, slope, x, ldx * times, widen(k, c, times, &room), y, dy, ldy * times, g, dx, dresidual, c * times,
+    o = after(dt, o, ldy, from);
+    results long_rows = {o.dx, o.lddx * times, o.add, o.ldadd * times, o.dresidual};
+    backward_rows(dt, slope, x, ldx * times, widen(k, c, times, &room), y, dy, ldy * times, g, long_rows, c * times,
                   whole / times);
     backward_rows(dt, slope, offset(dt, x, whole * ldx), ldx, k, offset(dt, y, whole * ldy), offset(dt, dy, whole * ldy),
-                  ldy, f, dx ? (void *)offset(dt, dx, whole * ldx) : NULL,
-                  dresidual ? (void *)offset(dt, dresidual, whole * ldy) : NULL, c, to - from - whole);
+                  ldy, f, after(dt, o, ldy, whole), c, to - from - whole);
 }
 
 INLINE void backward_range(int dt, const void *x, int64_t ldx, normal k, const void *y, const void *dy, int64_t ldy,
-                           int slope, affine f, void *dx, void *dresidual, int64_t c, int64_t from, int64_t to) {
-    SLOPED(slope, backward_sloped, dt, x, ldx, k, y, dy, ldy, f, dx, dresidual, c, from, to);
+                           int slope, affine f, results o, int64_t c, int64_t from, int64_t to) {
+    SLOPED(slope, backward_sloped, dt, x, ldx, k, y, dy, ldy, f, o, c, from, to);
 }
 
 #endif

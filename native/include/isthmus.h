@@ -151,7 +151,8 @@ IST_API int ist_scale_channels(int dtype, const void *x, const void *s, void *y,
 IST_API int ist_scale_channels_backward(int dtype, const void *x, const void *s, const void *dy, void *dx, void *ds,
                                         int64_t n, int64_t rows, int64_t c);
 
-/* ---- Batch normalisation (Ioffe and Szegedy 2015); rows of x and dx are ldx >= c apart, all others ldy >= c ---- */
+/* ---- Batch normalisation (Ioffe and Szegedy 2015); rows of x are ldx >= c apart, of dx lddx, of add
+ * ldadd, all others ldy >= c ---- */
 
 /* mean[j], variance[j] (biased) over the rows. */
 IST_API int ist_channel_statistics(int dtype, const void *x, int64_t ldx, int64_t rows, int64_t c, float *mean,
@@ -170,15 +171,17 @@ IST_API int ist_batch_norm(int dtype, const void *x, int64_t ldx, const float *m
 /* dz = dy activation'(z); h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
  * dx = gamma / sqrt(variance + epsilon) (dz - dbeta / rows - h dgamma / rows); dresidual = dz.
  * y: for ReLU, the forward result, whose sign tells the slope; NULL: z is made again from x, if there was no residual.
- * dx and dresidual may be NULL (not wanted); dresidual may be dy. frozen 1: mean and variance were constants, so
- * dx = gamma / sqrt(variance + epsilon) dz. */
+ * dx and dresidual may be NULL (not wanted). frozen 1: mean and variance were constants, so
+ * dx = gamma / sqrt(variance + epsilon) dz. add, if not NULL, is added to dx. dx may be add; one of dx and dresidual may be
+ * dy. */
 IST_API int ist_batch_norm_backward(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
                                     const float *mean, const float *variance, const float *gamma, const float *beta,
-                                    float epsilon, int activation, int frozen, void *dx, float *dgamma, float *dbeta,
-                                    void *dresidual, int64_t rows, int64_t c);
+                                    float epsilon, int activation, int frozen, void *dx, int64_t lddx,
+                                    const void *add, int64_t ldadd, float *dgamma, float *dbeta, void *dresidual,
+                                    int64_t rows, int64_t c);
 
-/* ---- Group normalisation (Wu and He 2018); rows of x and dx are ldx >= c apart, all others ldy >= c; n samples of `rows`
- * rows each; groups divides c; mean and variance [n, groups]. Bits do not depend on the number of threads. ---- */
+/* ---- Group normalisation (Wu and He 2018); rows of x are ldx >= c apart, of dx lddx, of add ldadd, all others
+ * ldy >= c; n samples of `rows` rows each; groups divides c; mean and variance [n, groups]. Bits do not depend on the number of threads. ---- */
 
 /* mean, variance (biased) of each sample's group of channels; z = (x - mean) / sqrt(variance + epsilon) gamma + beta
  * (+ residual); y = activation(z). residual may be NULL. */
@@ -188,11 +191,11 @@ IST_API int ist_group_norm(int dtype, const void *x, int64_t ldx, const float *g
 
 /* dz = dy activation'(z); h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
  * dx = (gamma dz - mean of gamma dz - h mean of gamma dz h) / sqrt(variance + epsilon), the means over the group;
- * dresidual = dz. y, dx and dresidual as in ist_batch_norm_backward. */
+ * dresidual = dz. y, dx, add and dresidual as in ist_batch_norm_backward. */
 IST_API int ist_group_norm_backward(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,
                                     const float *mean, const float *variance, const float *gamma, const float *beta,
-                                    float epsilon, int activation, void *dx, float *dgamma, float *dbeta,
-                                    void *dresidual, int64_t n, int64_t rows, int64_t c, int64_t groups);
+                                    float epsilon, int activation, void *dx, int64_t lddx, const void *add,
+                                    int64_t ldadd, float *dgamma, float *dbeta, void *dresidual, int64_t n, int64_t rows, int64_t c, int64_t groups);
 
 /* ---- Windows: pooling and convolution over depth, height, width; in two dimensions depth is 1 ---- */
 

@@ -15,6 +15,12 @@ public interface Addresses {
         return Optional.empty();
     }
 
+    /**
+     * How many elements the rows of a value (each one position's channels) are apart: as many as it has channels, unless the
+     * backend has said that the kernel {@linkplain Backend#takesRowsApart takes} others.
+     */
+    long stride(Value value);
+
     /** The kernel's scratch memory, at least as large as it asked for. */
     MemorySegment scratch();
 

@@ -1,6 +1,7 @@
 package isthmus.backend;
 
 import isthmus.op.Node;
+import isthmus.op.Op;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.WeightBuffer;
@@ -23,6 +24,22 @@ public interface Backend extends AutoCloseable {
      * @param types the element type of each value
      */
     Optional<Kernel> prepare(Node node, Function<Value, DType> types);
+
+    /** Whether this backend has a kernel for an op, of those that rewrites make and not every backend has. */
+    default boolean lowers(Op op) {
+        return true;
+    }
+
+    /**
+     * Whether the node's kernel reads or writes this value where its rows (each one position's channels) are further apart
+     * than they are long, and begin at any element: {@link Addresses#stride}.
+     */
+    default boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) { return false; }
+
+    /** The input over which the node's kernel may write its first result; -1 if there is none. */
+    default int overwritten(Node node, Function<Value, DType> types) {
+        return -1;
+    }
 
     /**
      * Zeroed memory that kernels and the host share, owned by the arena. On a device with memory of its own it is a pair of

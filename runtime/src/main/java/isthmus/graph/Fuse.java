@@ -28,14 +28,16 @@ public final class Fuse {
     }
 
     private final Graph from;
-    private final Graph to = new Graph();
-    private final Map<Integer, Value> moved = new HashMap<>();
-    private final Map<Integer, Node> onlyConsumer = new HashMap<>();
-    private final Set<Integer> read = new HashSet<>();
+    private final GraphCopy copy;
+    private final Readers readers;
     private final Map<Node, Chain> chainByLast = new HashMap<>();
     private final Set<Node> joined = new HashSet<>();
 
-    private Fuse(Graph from) { this.from = from; }
+    private Fuse(Graph from) {
+        this.from = from;
+        this.copy = new GraphCopy(from);
+        this.readers = new Readers(from);
+    }
 
     /** A graph that computes the same with fewer passes over memory. */
     public static Graph apply(Graph from) {
@@ -43,41 +45,25 @@ public final class Fuse {
     }
 
     private Graph run() {
-        findConsumers();
         for (Node n : from.nodes())
             if (n.op() instanceof Normalization z && z.activation() == Activation.NONE && !z.residual()) findChain(n);
-        from.inputs().forEach((name, v) -> moved.put(v.id(), to.input(name, v.spec())));
-        from.parameters().forEach((name, v) -> moved.put(v.id(), to.parameter(name, v.shape(), from.region(name))));
         for (Node n : from.nodes()) {
             Chain chain = chainByLast.get(n);
             if (chain != null) emit(chain);
-            else if (!joined.contains(n)) move(n);
+            else if (!joined.contains(n)) copy.move(n);
         }
-        from.outputs().forEach((name, v) -> to.output(name, moved.get(v.id())));
-        return to;
-    }
-
-    private void findConsumers() {
-        Set<Integer> several = new HashSet<>();
-        for (Node n : from.nodes()) {
-            for (Value v : n.inputs())
-                if (onlyConsumer.put(v.id(), n) != null) several.add(v.id());
-        }
-        from.outputs().values().forEach(v -> several.add(v.id()));
-        read.addAll(onlyConsumer.keySet());
-        read.addAll(several);
-        several.forEach(onlyConsumer::remove);
+        return copy.done();
     }
 
     private void findChain(Node normalize) {
         // The joined op runs later: whoever reads the statistics would come too early.
         for (int i = 1; i < normalize.outputs().size(); i++)
-            if (read.contains(normalize.out(i).id())) return;
-        Node next = onlyConsumer.get(normalize.out(0).id());
+            if (readers.isRead(normalize.out(i))) return;
+        Node next = readers.only(normalize.out(0)).orElse(null);
         Node add = null;
         if (next != null && next.op() instanceof Add && !joined.contains(next)) {
             add = next;
-            next = onlyConsumer.get(add.out(0).id());
+            next = readers.only(add.out(0)).orElse(null);
         }
         boolean activates = next != null && activation(next.op()) != Activation.NONE
                 && (add == null || next.op() instanceof Relu);
@@ -100,17 +86,8 @@ public final class Fuse {
     private void emit(Chain chain) {
         Node n = chain.normalize;
         Normalization fused = ((Normalization) n.op()).with(chain.add != null, chain.activation());
-        List<Value> in = new ArrayList<>();
-        for (Value v : n.inputs())
-            in.add(moved.get(v.id()));
-        if (chain.add != null) in.add(moved.get(chain.add.in(chain.add.in(0).equals(n.out(0)) ? 1 : 0).id()));
-        moved.put(chain.last().out(0).id(), to.apply(n.label(), fused, in.toArray(Value[]::new)).getFirst());
-    }
-
-    private void move(Node n) {
-        Value[] in = n.inputs().stream().map(v -> moved.get(v.id())).toArray(Value[]::new);
-        List<Value> out = to.apply(n.label(), n.op(), in);
-        for (int i = 0; i < out.size(); i++)
-            moved.put(n.out(i).id(), out.get(i));
+        List<Value> in = new ArrayList<>(List.of(copy.in(n)));
+        if (chain.add != null) in.add(copy.of(chain.add.in(chain.add.in(0).equals(n.out(0)) ? 1 : 0)));
+        copy.put(chain.last().out(0), copy.apply(n.label(), fused, in.toArray(Value[]::new)).getFirst());
     }
 }

@@ -13,7 +13,7 @@ import java.util.List;
 public record Outline(long arenaBytes, List<Call> calls) {
     /** Prepares a graph and lets go of it. */
     public static Outline of(Graph graph, Backend backend, Precision precision) {
-        try (Prepared prepared = Prepared.of(graph, backend, precision)) {
+        try (Prepared prepared = Prepared.of(graph, backend, precision, Rewrites.chosen())) {
             return new Outline(prepared.plan().bytes(), prepared.calls());
         }
     }

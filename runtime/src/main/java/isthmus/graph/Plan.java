@@ -1,7 +1,5 @@
 package isthmus.graph;
 
-import isthmus.op.Node;
-import isthmus.op.Spec;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import java.util.ArrayList;
@@ -9,6 +7,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /**
  * Where every value lies in one arena: values that are never needed at the same time share memory. Offsets are greedy by
@@ -28,13 +27,13 @@ public final class Plan {
         Block at(long where) { return new Block(name, bytes, first, last, where); }
     }
 
-    private final int[] root;
+    private final Layout layout;
     private final Block[] blocks;
     private final Block[] scratch;
     private final long bytes;
 
-    private Plan(int[] root, Block[] blocks, Block[] scratch, long bytes) {
-        this.root = root;
+    private Plan(Layout layout, Block[] blocks, Block[] scratch, long bytes) {
+        this.layout = layout;
         this.blocks = blocks;
         this.scratch = scratch;
         this.bytes = bytes;
@@ -43,12 +42,14 @@ public final class Plan {
     /**
      * Plans a graph.
      *
+     * @param layout which values lie inside others
      * @param pinned values that live elsewhere (weights and their gradients)
      * @param scratchBytes what node {@code i} needs while it runs
      */
-    static Plan of(Graph graph, Function<Value, DType> types, Function<Value, Boolean> pinned, long[] scratchBytes) {
+    static Plan of(Graph graph, Layout layout, Function<Value, DType> types, Predicate<Value> pinned,
+            long[] scratchBytes) {
         int n = graph.nodes().size();
-        int[] root = views(graph, types, pinned);
+        int[] root = graph.values().stream().mapToInt(layout::root).toArray();
         int[] first = new int[root.length];
         int[] last = new int[root.length];
         Arrays.fill(first, Integer.MAX_VALUE);
@@ -68,7 +69,7 @@ public final class Plan {
         List<Block> all = new ArrayList<>();
         Block[] blocks = new Block[root.length];
         for (Value v : graph.values()) {
-            if (root[v.id()] != v.id() || pinned.apply(v) || first[v.id()] == Integer.MAX_VALUE) continue;
+            if (root[v.id()] != v.id() || pinned.test(v) || first[v.id()] == Integer.MAX_VALUE) continue;
             long size = v.shape().elements() * types.apply(v).bytes();
             blocks[v.id()] = new Block(v.toString(), size, first[v.id()], last[v.id()], -1);
             all.add(blocks[v.id()]);
@@ -82,29 +83,13 @@ public final class Plan {
         List<Block> placed = place(all);
         replace(blocks, all, placed);
         replace(scratch, all, placed);
-        return new Plan(root, blocks, scratch,
+        return new Plan(layout, blocks, scratch,
                 placed.stream().mapToLong(b -> align(b.offset + b.bytes)).max().orElse(0));
     }
 
     private static void touch(int[] first, int[] last, int v, int at) {
         first[v] = Math.min(first[v], at);
         last[v] = Math.max(last[v], at);
-    }
-
-    /** For each value the one whose memory it is: itself, unless a view. */
-    private static int[] views(Graph graph, Function<Value, DType> types, Function<Value, Boolean> pinned) {
-        int[] root = new int[graph.values().size()];
-        for (int i = 0; i < root.length; i++)
-            root[i] = i;
-        for (Node node : graph.nodes())
-            if (isView(node, types) && !pinned.apply(node.out(0))) root[node.out(0).id()] = root[node.in(0).id()];
-        return root;
-    }
-
-    /** Whether a node does nothing but rename memory. */
-    static boolean isView(Node node, Function<Value, DType> types) {
-        List<Spec> specs = node.inputs().stream().map(Value::spec).toList();
-        return node.op().isView(specs) && types.apply(node.in(0)) == types.apply(node.out(0));
     }
 
     private static List<Block> place(List<Block> blocks) {
@@ -158,13 +143,10 @@ public final class Plan {
         return blocks().stream().filter(b -> b.first <= i && i <= b.last).mapToLong(Block::bytes).sum();
     }
 
-    /** The block of a value, through views; null if it lives elsewhere. */
+    /** The block that a value lies in, alone or with others; null if it lives elsewhere. */
     Block block(Value v) {
-        return blocks[root[v.id()]];
+        return blocks[layout.root(v)];
     }
-
-    /** The value whose memory {@code v} is. */
-    int rootOf(Value v) { return root[v.id()]; }
 
     /** The scratch block of node {@code i}, or null. */
     Block scratch(int i) { return scratch[i]; }

@@ -5,6 +5,7 @@ import isthmus.backend.Kernel;
 import isthmus.backend.MissingKernelException;
 import isthmus.backend.Precision;
 import isthmus.backend.Shelf;
+import isthmus.op.Concat;
 import isthmus.op.Node;
 import isthmus.op.Spec;
 import isthmus.op.Value;
@@ -22,10 +23,10 @@ import java.util.Set;
 final class Prepared implements AutoCloseable {
     /** What decides the kernels of a graph and its plan, on one backend. */
     private record Kind(List<Node> nodes, Map<String, Value> inputs, Map<String, Value> outputs,
-            Map<String, Value> parameterGradients, Precision precision) {
-        static Kind of(Graph graph, Precision precision) {
+            Map<String, Value> parameterGradients, Precision precision, Set<Rewrite> rewrites) {
+        static Kind of(Graph graph, Precision precision, Rewrites rewrites) {
             return new Kind(List.copyOf(graph.nodes()), Map.copyOf(graph.inputs()), Map.copyOf(graph.outputs()),
-                    Map.copyOf(graph.parameterGradients()), precision);
+                    Map.copyOf(graph.parameterGradients()), precision, rewrites.applied());
         }
     }
 
@@ -41,16 +42,17 @@ final class Prepared implements AutoCloseable {
     private final List<Kernel> kernels = new ArrayList<>();
     /** Where in the graph each call stands: views are no calls. */
     private int[] positions = new int[0];
+    private final Layout layout;
     private final Plan plan;
 
     /** Prepares a graph, or takes what an equal graph's program has left. */
-    static Prepared of(Graph graph, Backend backend, Precision precision) {
-        Kind kind = Kind.of(graph, precision);
+    static Prepared of(Graph graph, Backend backend, Precision precision, Rewrites rewrites) {
+        Kind kind = Kind.of(graph, precision, rewrites);
         return backend.shelf().flatMap(s -> s.take(kind, Prepared.class))
-                .orElseGet(() -> new Prepared(kind, graph, backend, precision));
+                .orElseGet(() -> new Prepared(kind, graph, backend, precision, rewrites));
     }
 
-    private Prepared(Kind kind, Graph graph, Backend backend, Precision precision) {
+    private Prepared(Kind kind, Graph graph, Backend backend, Precision precision, Rewrites rewrites) {
         this.kind = kind;
         this.shelf = backend.shelf();
         this.graph = graph;
@@ -65,8 +67,9 @@ final class Prepared implements AutoCloseable {
             graph.inputs().values().forEach(v -> exchanged.add(v.id()));
             graph.outputs().values().forEach(v -> exchanged.add(v.id()));
         }
+        this.layout = new Layout(graph, this::type, this::isPinned, backend, rewrites);
         try {
-            this.plan = Plan.of(graph, this::type, this::isPinned, prepare(backend));
+            this.plan = Plan.of(graph, layout, this::type, this::isPinned, prepare(backend));
         } catch (RuntimeException e) {
             close();
             throw e;
@@ -80,7 +83,7 @@ final class Prepared implements AutoCloseable {
         List<String> missing = new ArrayList<>();
         for (int i = 0; i < scratch.length; i++) {
             Node node = graph.nodes().get(i);
-            if (Plan.isView(node, this::type) && !isPinned(node.out(0))) continue;
+            if (layout.isIdle(i)) continue;
             Optional<Kernel> kernel = backend.prepare(node, this::type);
             if (kernel.isEmpty()) {
                 missing.add(node.toString());
@@ -122,6 +125,8 @@ final class Prepared implements AutoCloseable {
 
     Plan plan() { return plan; }
 
+    Layout layout() { return layout; }
+
     Kernel[] kernels() { return kernels.toArray(Kernel[]::new); }
 
     Node[] nodes() { return nodes.toArray(Node[]::new); }
@@ -144,12 +149,20 @@ final class Prepared implements AutoCloseable {
 
     private static List<Spec> specs(List<Value> values) { return values.stream().map(Value::spec).toList(); }
 
+    /** Whether a part of a concatenation lies where it belongs. */
+    private boolean lies(Value part, Node n) {
+        return n.op() instanceof Concat && layout.isInPlace(part, n.out(0));
+    }
+
     private long traffic(Node n) {
         long sum = 0;
         for (int i = 0; i < n.inputs().size(); i++)
-            if (n.inputs().indexOf(n.in(i)) == i) sum += n.op().readings(i) * bytes(n.in(i));
+            if (n.inputs().indexOf(n.in(i)) == i && !lies(n.in(i), n)) sum += n.op().readings(i) * bytes(n.in(i));
         for (Value v : n.outputs())
             sum += bytes(v);
+        // What lies in a concatenation is not written once more.
+        for (Value v : n.inputs())
+            if (lies(v, n)) sum -= bytes(v);
         return sum;
     }
 

@@ -85,6 +85,12 @@ public final class Program implements AutoCloseable {
      */
     public static Program compile(Graph graph, Backend backend, Precision precision, WeightBuffer weights,
             WeightBuffer gradients, Workspace shared, long besides) {
+        return compile(graph, backend, precision, weights, gradients, shared, besides, Rewrites.chosen());
+    }
+
+    /** The same with those of some rewrites that concern where values lie. */
+    static Program compile(Graph graph, Backend backend, Precision precision, WeightBuffer weights,
+            WeightBuffer gradients, Workspace shared, long besides, Rewrites rewrites) {
         String expected = graph.table().digest();
         if (!weights.table().digest().equals(expected)) {
             throw new IllegalArgumentException(
@@ -94,7 +100,7 @@ public final class Program implements AutoCloseable {
                 && (gradients == null || !gradients.table().digest().equals(expected))) {
             throw new IllegalArgumentException("compile: a graph with gradients needs a gradient buffer of its table");
         }
-        Prepared prepared = Prepared.of(graph, backend, precision);
+        Prepared prepared = Prepared.of(graph, backend, precision, rewrites);
         try {
             long bytes = prepared.plan().bytes();
             long more = shared == null ? bytes : shared.missing(bytes);
@@ -110,7 +116,11 @@ public final class Program implements AutoCloseable {
 
     /** The size of the arena that a graph would take; none is allocated. */
     public static long arenaBytes(Graph graph, Backend backend, Precision precision) {
-        try (Prepared prepared = Prepared.of(graph, backend, precision)) {
+        return arenaBytes(graph, backend, precision, Rewrites.chosen());
+    }
+
+    static long arenaBytes(Graph graph, Backend backend, Precision precision, Rewrites rewrites) {
+        try (Prepared prepared = Prepared.of(graph, backend, precision, rewrites)) {
             return prepared.plan().bytes();
         }
     }
@@ -132,9 +142,18 @@ public final class Program implements AutoCloseable {
         Optional<String> parameter = prepared.gradientOf(v);
         if (parameter.isPresent()) return backend.onDevice(gradients.slice(parameter.get()));
         if (prepared.isExchanged(v)) return backend.onDevice(exchanged.get(v.id()));
-        Value root = graph.values().get(plan().rootOf(v));
-        if (!root.equals(v) && prepared.isPinned(root)) return address(root);
-        return memory.asSlice(plan().block(v).offset(), prepared.bytes(v));
+        Layout layout = prepared.layout();
+        Value root = graph.values().get(layout.root(v));
+        if (!root.equals(v) && prepared.isPinned(root)) return part(address(root), v);
+        Plan.Block block = plan().block(v);
+        return part(memory.asSlice(block.offset(), block.bytes()), v);
+    }
+
+    /** Where a value lies inside its root's memory. */
+    private MemorySegment part(MemorySegment root, Value v) {
+        Layout layout = prepared.layout();
+        long size = prepared.bytes(v) / v.shape().elements();
+        return root.asSlice(layout.position(v) * size, layout.extent(v) * size);
     }
 
     private final class Bound implements Addresses {
@@ -151,6 +170,9 @@ public final class Program implements AutoCloseable {
                     ? backend.computeCopy(weights, value.name(), type)
                     : Optional.empty();
         }
+
+        @Override
+        public long stride(Value value) { return prepared.layout().stride(value); }
 
         @Override
         public MemorySegment scratch() {
@@ -245,6 +267,9 @@ public final class Program implements AutoCloseable {
 
     /** Seed and step for counter-based randomness. */
     public StepScalars scalars() { return scalars; }
+
+    /** Which values lie inside others. */
+    Layout layout() { return prepared.layout(); }
 
     /** The memory plan. */
     public Plan plan() { return prepared.plan(); }

@@ -63,7 +63,8 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
         Node n = b.node();
         List<Value> in = new ArrayList<>(List.of(n.in(0), b.upstream(0), n.out(1), n.out(2), n.in(1), n.in(2)));
         if (masked()) in.add(n.out(0));
-        List<Value> d = b.apply(new BackwardPass(groups, epsilon, activation, masked()), in.toArray(Value[]::new));
+        List<Value> d = b.apply(new BackwardPass(groups, epsilon, activation, masked(), false),
+                in.toArray(Value[]::new));
         for (int i = 0; i < 3; i++)
             if (b.wants(i)) b.give(i, d.get(i));
         if (residual && b.wants(3)) b.give(3, masked() ? d.get(3) : b.upstream(0));
@@ -129,22 +130,27 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
      * From x, dy, mean, variance, gamma, beta, and y if {@code masked}: dx, dgamma, dbeta, and the residual's gradient if
      * masked. With {@code dz = dy activation'(z)} (masked: {@code dy where y > 0}) and {@code h = (x - mean) /
      * sqrt(variance + eps)}: {@code dbeta = sum dz; dgamma = sum dz h; dx = (gamma dz - E[gamma dz] - h E[gamma dz h]) /
-     * sqrt(variance + eps)}, E over the sample's group.
+     * sqrt(variance + eps)}, E over the sample's group. If it {@code adds}, the last input is added to dx.
      */
-    public record BackwardPass(int groups, float epsilon, Activation activation, boolean masked) implements Op {
+    public record BackwardPass(int groups, float epsilon, Activation activation, boolean masked,
+            boolean adds) implements NormBackward {
+        @Override
+        public NormBackward adding() { return new BackwardPass(groups, epsilon, activation, masked, true); }
+
         @Override
         public String name() { return "group_norm_backward"; }
 
         @Override
         public List<Spec> infer(List<Spec> in) {
             Spec c = new Spec(in.get(4).shape(), Kind.FLOAT);
+            if (adds) ShapeException.same(name(), in.get(0).shape(), in.getLast().shape());
             return masked ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
         }
 
         /** Five for the sums of dz and dz h, six for dx. */
         @Override
         public long flops(List<Spec> in, List<Spec> out) {
-            return out.get(0).shape().elements() * (11 + activation.flops());
+            return out.get(0).shape().elements() * (11 + activation.flops() + (adds ? 1 : 0));
         }
 
         @Override
@@ -152,7 +158,7 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
 
         /** The sums over a group come first. */
         @Override
-        public int readings(int i) { return reads(i) ? 2 : 0; }
+        public int readings(int i) { return !reads(i) ? 0 : i > (masked ? 6 : 5) ? 1 : 2; }
 
         @Override
         public void reference(Reference r) {
@@ -174,7 +180,8 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
                 double inverse = 1 / Math.sqrt(r.in(3)[g] + epsilon);
                 for (int i = g * count; i < (g + 1) * count; i++) {
                     double dh = r.in(4)[i / spatial % channels] * dz(r, i, g);
-                    r.out(0)[i] = (float) (inverse * (dh - first - h(r, i, g) * second));
+                    double dx = inverse * (dh - first - h(r, i, g) * second);
+                    r.out(0)[i] = (float) (adds ? dx + r.in(r.inputs() - 1)[i] : dx);
                     if (masked) r.out(3)[i] = (float) dz(r, i, g);
                 }
             }

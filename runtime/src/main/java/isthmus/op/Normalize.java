@@ -76,7 +76,7 @@ public record Normalize(float epsilon, boolean residual, Activation activation) 
         Node n = b.node();
         List<Value> in = new ArrayList<>(List.of(n.in(0), b.upstream(0), n.in(1), n.in(2), n.in(3), n.in(4)));
         if (masked()) in.add(n.out(0));
-        return b.apply(new BackwardPass(epsilon, activation, masked(), constant), in.toArray(Value[]::new));
+        return b.apply(new BackwardPass(epsilon, activation, masked(), constant, false), in.toArray(Value[]::new));
     }
 
     @Override
@@ -103,22 +103,27 @@ public record Normalize(float epsilon, boolean residual, Activation activation) 
      * masked. With {@code dz = dy activation'(z)} (masked: {@code dy where y > 0}) and {@code h = (x - mean) /
      * sqrt(variance + eps)} over M elements a channel: {@code dbeta = sum dz; dgamma = sum dz h;
      * dx = gamma / sqrt(variance + eps) (dz - dbeta / M - h dgamma / M)}; if mean and variance are {@code constant}, the last
-     * two terms are not there.
+     * two terms are not there. If it {@code adds}, the last input is added to dx.
      */
-    public record BackwardPass(float epsilon, Activation activation, boolean masked, boolean constant) implements Op {
+    public record BackwardPass(float epsilon, Activation activation, boolean masked, boolean constant,
+            boolean adds) implements NormBackward {
+        @Override
+        public NormBackward adding() { return new BackwardPass(epsilon, activation, masked, constant, true); }
+
         @Override
         public String name() { return "batch_norm_backward"; }
 
         @Override
         public List<Spec> infer(List<Spec> in) {
             Spec c = new Spec(in.get(4).shape(), Kind.FLOAT);
+            if (adds) ShapeException.same(name(), in.get(0).shape(), in.getLast().shape());
             return masked ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
         }
 
         /** Five for the sums of dz and dz h, six for dx. */
         @Override
         public long flops(List<Spec> in, List<Spec> out) {
-            return out.get(0).shape().elements() * (11 + activation.flops());
+            return out.get(0).shape().elements() * (11 + activation.flops() + (adds ? 1 : 0));
         }
 
         @Override
@@ -126,7 +131,7 @@ public record Normalize(float epsilon, boolean residual, Activation activation) 
 
         /** The sums over the batch come first, unless none are needed. */
         @Override
-        public int readings(int i) { return reads(i) ? constant ? 1 : 2 : 0; }
+        public int readings(int i) { return !reads(i) ? 0 : constant || i > (masked ? 6 : 5) ? 1 : 2; }
 
         @Override
         public void reference(Reference r) {
@@ -141,7 +146,8 @@ public record Normalize(float epsilon, boolean residual, Activation activation) 
             for (int i = 0; i < r.in(0).length; i++) {
                 int c = i / spatial % channels;
                 double all = constant ? 0 : (r.out(2)[c] + h(r, i, c) * r.out(1)[c]) / count;
-                r.out(0)[i] = (float) (r.in(4)[c] / Math.sqrt(r.in(3)[c] + epsilon) * (dz(r, i, c) - all));
+                double dx = r.in(4)[c] / Math.sqrt(r.in(3)[c] + epsilon) * (dz(r, i, c) - all);
+                r.out(0)[i] = (float) (adds ? dx + r.in(r.inputs() - 1)[i] : dx);
                 if (masked) r.out(3)[i] = (float) dz(r, i, c);
             }
         }

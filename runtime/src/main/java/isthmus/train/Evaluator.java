@@ -2,9 +2,9 @@ package isthmus.train;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
-import isthmus.graph.Fuse;
 import isthmus.graph.Graph;
 import isthmus.graph.Program;
+import isthmus.graph.Rewrites;
 import isthmus.graph.Workspace;
 import isthmus.nn.Model;
 import isthmus.tensor.Shape;
@@ -30,7 +30,7 @@ public final class Evaluator implements AutoCloseable {
     /** The same in memory that it shares with programs that run at other times, as a {@link Trainer#workspace} is. */
     public Evaluator(Model model, WeightBuffer weights, int batch, Precision precision, Backend backend,
             Workspace shared) {
-        Graph graph = Fuse.apply(model.graph(batch, false));
+        Graph graph = Rewrites.chosen().forward(model.graph(batch, false));
         this.program = Program.compile(graph, backend, precision, weights, null, shared, 0);
         this.batch = batch;
         this.classes = model.classes();

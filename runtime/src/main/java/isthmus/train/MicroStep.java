@@ -2,11 +2,11 @@ package isthmus.train;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
-import isthmus.graph.Fuse;
 import isthmus.graph.Gradients;
 import isthmus.graph.Graph;
 import isthmus.graph.MemoryException;
 import isthmus.graph.Program;
+import isthmus.graph.Rewrites;
 import isthmus.graph.Workspace;
 import isthmus.nn.Model;
 import isthmus.tensor.WeightBuffer;
@@ -29,25 +29,26 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
     static MicroStep compile(Model model, Trainer.Options options, int batch, Backend backend, WeightBuffer weights,
             WeightBuffer gradients, Workspace workspace, long besides) {
         try {
-            Program program = Program.compile(graph(model, options, batch), backend, options.precision(), weights,
-                    gradients, workspace, besides);
+            Program program = Program.compile(graph(model, options, batch, backend), backend, options.precision(),
+                    weights, gradients, workspace, besides);
             program.scalars().seed(options.seed());
             return new MicroStep(program, batch, program.input(Model.IMAGE), program.input(Loss.LABELS),
                     program.output(Loss.LOSS));
         } catch (MemoryException e) {
             var limit = new BatchLimit(n -> besides
-                    + Program.arenaBytes(graph(model, options, n), backend, options.precision()), e.free());
+                    + Program.arenaBytes(graph(model, options, n, backend), backend, options.precision()), e.free());
             throw limit.refusal("model " + model.name(), batch, e.needed());
         }
     }
 
     /** Forward, loss and backward of a batch. */
-    static Graph graph(Model model, Trainer.Options options, int batch) {
+    static Graph graph(Model model, Trainer.Options options, int batch, Backend backend) {
+        Rewrites rewrites = Rewrites.chosen();
         Graph graph = model.graph(batch, true);
         options.loss().attach(graph, graph.outputs().get(Model.LOGITS));
-        graph = Fuse.apply(graph);
+        graph = rewrites.forward(graph);
         Gradients.append(graph, Loss.LOSS, options.precision() == Precision.F16);
-        return graph;
+        return rewrites.backward(graph, backend);
     }
 
     /** Computes what the batch in {@link #images} and {@link #labels} gives. */

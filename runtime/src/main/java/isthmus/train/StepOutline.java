@@ -17,7 +17,8 @@ import java.util.List;
 public record StepOutline(long arenaBytes, long weightBytes, long updateBytes, List<Call> calls) {
     /** The step that {@link Trainer} would compile for these options. */
     public static StepOutline of(Model model, Trainer.Options options, Backend backend) {
-        Outline step = Outline.of(MicroStep.graph(model, options, options.batch()), backend, options.precision());
+        Outline step = Outline.of(MicroStep.graph(model, options, options.batch(), backend), backend,
+                options.precision());
         var optimizer = options.update().optimizer();
         long moments = Optimizer.stateTable(optimizer, model.table()).bytes();
         return new StepOutline(step.arenaBytes(), 2 * model.table().bytes() + moments,

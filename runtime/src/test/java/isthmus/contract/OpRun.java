@@ -5,6 +5,7 @@ import isthmus.backend.Precision;
 import isthmus.graph.Gradients;
 import isthmus.graph.Graph;
 import isthmus.graph.Program;
+import isthmus.graph.Rewrites;
 import isthmus.op.Cast;
 import isthmus.op.Kind;
 import isthmus.op.Spec;
@@ -27,7 +28,7 @@ final class OpRun implements AutoCloseable {
     private final Arena arena = Arena.ofConfined();
     private final Backend backend;
     private final OpCase c;
-    private final Graph graph = new Graph();
+    private final Graph graph;
     private final Shape shape;
     private final float[] dy;
     private final Program program;
@@ -37,14 +38,16 @@ final class OpRun implements AutoCloseable {
     OpRun(OpCase c, Backend backend, Precision precision) {
         this.c = c;
         backend.enter();
-        Value y = c.declare(graph);
+        Graph plain = new Graph();
+        Value y = c.declare(plain);
         this.shape = y.shape();
         this.dy = OpCase.grid(c + "/dy", Math.toIntExact(shape.elements()));
         for (int i = 0; i < dy.length; i++)
             dy[i] += 0.25f; // else sums over it cancel to nothing
         if (shape.rank() == 0) Arrays.fill(dy, 1); // a loss: its own gradient is 1
-        Value upstream = graph.input(UPSTREAM, new Spec(shape, Kind.FLOAT));
-        Gradients.append(graph, y, graph.apply(UPSTREAM, new Cast(y.spec().kind()), upstream).getFirst());
+        Value upstream = plain.input(UPSTREAM, new Spec(shape, Kind.FLOAT));
+        Gradients.append(plain, y, plain.apply(UPSTREAM, new Cast(y.spec().kind()), upstream).getFirst());
+        this.graph = Rewrites.all().backward(plain, backend);
         this.backend = backend;
         this.weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
         this.gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));

@@ -67,6 +67,7 @@ final class OpTable {
                 .op(new Linear(false, false)));
         all.add(new OpCase("add of two weights, one gradient for both").arg("a", WEIGHT, 3, 4).arg("b", WEIGHT, 3, 4)
                 .op(new Add()));
+        all.add(new OpCase("concat of one number a channel").arg("a", WEIGHT, 3).arg("b", WEIGHT, 5).op(new Concat()));
         addCommon(all, "", 2, 3, 5, 4);
         losses(all);
         return all;
@@ -159,23 +160,32 @@ final class OpTable {
         }
         for (Activation a : Activation.values()) {
             for (boolean residual : a == Activation.SILU ? new boolean[]{false} : new boolean[]{false, true}) {
-                all.addAll(List.of(batchNorm(suffix, residual, a, x), frozenBatchNorm(suffix, residual, a, x)));
+                all.addAll(List.of(batchNorm(suffix, residual, false, a, x), batchNorm(suffix, residual, true, a, x),
+                        frozenBatchNorm(suffix, residual, a, x)));
                 for (int groups : IntStream.rangeClosed(1, x[1]).filter(g -> x[1] % g == 0).toArray())
-                    all.add(groupNorm(suffix, groups, residual, a, x));
+                    all.addAll(List.of(groupNorm(suffix, groups, residual, false, a, x),
+                            groupNorm(suffix, groups, residual, true, a, x)));
             }
         }
     }
 
-    private static OpCase groupNorm(String suffix, int groups, boolean residual, Activation activation,
+    private static OpCase groupNorm(String suffix, int groups, boolean residual, boolean around, Activation activation,
             int... x) {
-        String name = "group_norm of " + groups + (residual ? " + residual" : "") + activation.suffix() + suffix;
+        String name = "group_norm of " + groups + (residual ? " + residual" : "") + activation.suffix()
+                + (around ? " with a bypass" : "") + suffix;
         OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1]);
         if (residual) c.arg("residual", ACTIVATION, x);
-        return c.op(new GroupNorm(groups, 1e-5f, residual, activation));
+        return c.build((g, in) -> {
+            Value y = g.apply(name, new GroupNorm(groups, 1e-5f, residual, activation),
+                    in.values().toArray(Value[]::new)).getFirst();
+            return around ? g.apply(name, new Concat(), y, in.get("x")).getFirst() : y;
+        });
     }
 
-    private static OpCase batchNorm(String suffix, boolean residual, Activation activation, int... x) {
-        String name = "batch_norm" + (residual ? " + residual" : "") + activation.suffix() + suffix;
+    /** {@code around}: x is read by something else as well, whose gradient the backward pass adds. */
+    private static OpCase batchNorm(String suffix, boolean residual, boolean around, Activation activation, int... x) {
+        String name = "batch_norm" + (residual ? " + residual" : "") + activation.suffix()
+                + (around ? " with a bypass" : "") + suffix;
         OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1])
                 .arg("running_mean", STATISTIC, x[1]).arg("running_var", STATISTIC, x[1]);
         if (residual) c.arg("residual", ACTIVATION, x);
@@ -187,8 +197,9 @@ final class OpTable {
             List<Value> arguments = new ArrayList<>(
                     List.of(in.get("x"), s.get(0), s.get(1), in.get("gamma"), in.get("beta")));
             if (residual) arguments.add(in.get("residual"));
-            return g.apply(name, new Normalize(1e-5f, residual, activation), arguments.toArray(Value[]::new))
+            Value y = g.apply(name, new Normalize(1e-5f, residual, activation), arguments.toArray(Value[]::new))
                     .getFirst();
+            return around ? g.apply(name, new Concat(), y, in.get("x")).getFirst() : y;
         });
     }
 

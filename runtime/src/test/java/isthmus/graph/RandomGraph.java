@@ -1,9 +1,11 @@
 package isthmus.graph;
 
 import isthmus.op.Add;
+import isthmus.op.AvgPool;
 import isthmus.op.BceWithLogits;
 import isthmus.op.Cast;
 import isthmus.op.ChannelStatistics;
+import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.Flatten;
 import isthmus.op.GlobalAvgPool;
@@ -73,11 +75,14 @@ final class RandomGraph {
 
     private Value layer(Value x) {
         String label = "layer" + layers++;
-        return switch (random.nextInt(6)) {
+        return switch (random.nextInt(9)) {
             case 0, 1 -> conv(label, x);
             case 2 -> norm(label, x);
             case 3 -> graph.apply(label, new Relu(), x).getFirst();
             case 4 -> partner(label, x);
+            case 5 -> dense(label, x);
+            case 6 -> transition(label, x);
+            case 7 -> graph.apply(label, new Concat(), x, beside(x), x).getFirst();
             default -> x.shape().dim(2) >= 4 && x.shape().dim(3) >= 4
                     ? graph.apply(label, new MaxPool(Window.of(2, 2, 2, 0)), x).getFirst()
                     : norm(label, x);
@@ -89,6 +94,35 @@ final class RandomGraph {
         int channels = random.nextBoolean() ? x.shape().dim(1) : 1 + random.nextInt(4);
         return graph.apply(label, new Conv(Window.of(2, kernel, 1, kernel / 2), 1, false), x,
                 weight(label + ".weight", channels, x.shape().dim(1), kernel, kernel)).getFirst();
+    }
+
+    /** Layers that grow a value, as in DenseNet: each normalises all there is so far and adds a few channels. */
+    private Value dense(String label, Value x) {
+        int layers = 1 + random.nextInt(3);
+        for (int i = 0; i < layers; i++) {
+            Value y = graph.apply(label + "." + i, new Relu(), batchNorm(label + "." + i, x)).getFirst();
+            x = graph.apply(label + "." + i, new Concat(), x, conv(label + ".conv" + i, y)).getFirst();
+        }
+        return random.nextBoolean() ? norm(label, x) : x;
+    }
+
+    /** A 1x1 convolution and an average, with or without padding; x itself where it is too small. */
+    private Value transition(String label, Value x) {
+        if (x.shape().dim(2) < 4 || x.shape().dim(3) < 4) return x;
+        boolean bias = random.nextBoolean();
+        int channels = 1 + random.nextInt(4);
+        List<Value> in = new ArrayList<>(List.of(x, weight(label + ".weight", channels, x.shape().dim(1), 1, 1)));
+        if (bias) in.add(weight(label + ".bias", channels));
+        Value y = graph.apply(label, new Conv(Window.of(2, 1, 1, 0), 1, bias), in.toArray(Value[]::new)).getFirst();
+        Window window = random.nextInt(3) == 0 ? Window.of(2, 3, 2, 1) : Window.of(2, 2, 2, 0);
+        return graph.apply(label, new AvgPool(window), y).getFirst();
+    }
+
+    /** An earlier value of the same extent. */
+    private Value beside(Value x) {
+        List<Value> alike = activations.stream().filter(v -> v.shape().dim(2) == x.shape().dim(2)
+                && v.shape().dim(3) == x.shape().dim(3)).toList();
+        return alike.get(random.nextInt(alike.size()));
     }
 
     /** Normalisation, and often what fuses with it: a sum, an activation, or both. */

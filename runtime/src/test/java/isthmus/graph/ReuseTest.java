@@ -136,12 +136,12 @@ class ReuseTest {
         assertTrue(shelf.take("b", Thing.class).isEmpty(), "one program at a time");
         shelf.close();
         assertEquals(List.of("a", "c"), closed);
-        Prepared used = Prepared.of(graph(3), backend, Precision.FP32);
+        Prepared used = Prepared.of(graph(3), backend, Precision.FP32, Rewrites.all());
         used.shelve();
-        try (Prepared again = Prepared.of(graph(3), backend, Precision.FP32);
-                Prepared second = Prepared.of(graph(3), backend, Precision.FP32);
-                Prepared half = Prepared.of(graph(3), backend, Precision.BF16);
-                Prepared other = Prepared.of(graph(4), backend, Precision.FP32)) {
+        try (Prepared again = Prepared.of(graph(3), backend, Precision.FP32, Rewrites.all());
+                Prepared second = Prepared.of(graph(3), backend, Precision.FP32, Rewrites.all());
+                Prepared half = Prepared.of(graph(3), backend, Precision.BF16, Rewrites.all());
+                Prepared other = Prepared.of(graph(4), backend, Precision.FP32, Rewrites.all())) {
             assertSame(used, again);
             for (Prepared p : List.of(second, half, other))
                 assertNotSame(used, p);

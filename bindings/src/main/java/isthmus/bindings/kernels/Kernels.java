@@ -258,14 +258,15 @@ public final class Kernels {
         }
     }
 
-    /** Gradients of {@link #batchNorm}; y, dx and dresidual may be NULL. */
+    /** Gradients of {@link #batchNorm}; y, dx, add and dresidual may be NULL; dx may be add or dy. */
     public static void batchNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
             long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta,
-            float epsilon, int activation, int frozen, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta,
-            MemorySegment dresidual, long rows, long c) {
+            float epsilon, int activation, int frozen, MemorySegment dx, long lddx, MemorySegment add, long ldadd,
+            MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long rows, long c) {
         try {
             check("ist_batch_norm_backward", (int) Table.BATCH_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
-                    mean, variance, gamma, beta, epsilon, activation, frozen, dx, dgamma, dbeta, dresidual, rows, c));
+                    mean, variance, gamma, beta, epsilon, activation, frozen, dx, lddx, add, ldadd, dgamma, dbeta,
+                    dresidual, rows, c));
         } catch (Throwable t) {
             throw failure("ist_batch_norm_backward", t);
         }
@@ -283,15 +284,16 @@ public final class Kernels {
         }
     }
 
-    /** Gradients of {@link #groupNorm}; y, dx and dresidual may be NULL. */
+    /** Gradients of {@link #groupNorm}; y, dx, add and dresidual may be NULL; dx may be add or dy. */
     public static void groupNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
             long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta,
-            float epsilon, int activation, MemorySegment dx, MemorySegment dgamma, MemorySegment dbeta,
-            MemorySegment dresidual, long n, long rows, long c, long groups) {
+            float epsilon, int activation, MemorySegment dx, long lddx, MemorySegment add, long ldadd,
+            MemorySegment dgamma, MemorySegment dbeta, MemorySegment dresidual, long n, long rows, long c,
+            long groups) {
         try {
             check("ist_group_norm_backward", (int) Table.GROUP_NORM_BACKWARD.invokeExact(dtype, x, ldx, y, dy, ldy,
-                    mean, variance, gamma, beta, epsilon, activation, dx, dgamma, dbeta, dresidual, n, rows, c,
-                    groups));
+                    mean, variance, gamma, beta, epsilon, activation, dx, lddx, add, ldadd, dgamma, dbeta, dresidual, n,
+                    rows, c, groups));
         } catch (Throwable t) {
             throw failure("ist_group_norm_backward", t);
         }

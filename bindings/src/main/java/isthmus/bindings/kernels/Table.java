@@ -45,9 +45,9 @@ final class Table {
     static final MethodHandle CHANNEL_STATISTICS = LIBRARY.bind("ist_channel_statistics", "iiplllpp");
     static final MethodHandle UPDATE_STATISTICS = LIBRARY.bind("ist_update_statistics", "ippppfll");
     static final MethodHandle BATCH_NORM = LIBRARY.bind("ist_batch_norm", "iiplppppfpiplll");
-    static final MethodHandle BATCH_NORM_BACKWARD = LIBRARY.bind("ist_batch_norm_backward", "iiplpplppppfiippppll");
+    static final MethodHandle BATCH_NORM_BACKWARD = LIBRARY.bind("ist_batch_norm_backward", "iiplpplppppfiiplplpppll");
     static final MethodHandle GROUP_NORM = LIBRARY.bind("ist_group_norm", "iiplppfpiplppllll");
-    static final MethodHandle GROUP_NORM_BACKWARD = LIBRARY.bind("ist_group_norm_backward", "iiplpplppppfippppllll");
+    static final MethodHandle GROUP_NORM_BACKWARD = LIBRARY.bind("ist_group_norm_backward", "iiplpplppppfiplplpppllll");
     static final MethodHandle MAX_POOL = LIBRARY.bind("ist_max_pool", "iipppp");
     static final MethodHandle MAX_POOL_BACKWARD = LIBRARY.bind("ist_max_pool_backward", "iipppp");
     static final MethodHandle AVG_POOL = LIBRARY.bind("ist_avg_pool", "iippp");

@@ -151,31 +151,37 @@ class BatchNormKernelsTest {
     void backward() {
         for (int type : TYPES)
             for (int[] s : SHAPES)
-                for (int variant = 0; variant < 48; variant++)
+                for (int variant = 0; variant < 96; variant++)
                     backward(type, s[0], s[1], variant);
     }
 
     private static void backward(int type, int rows, int c, int variant) {
         boolean masked = (variant & 1) != 0; // ReLU by the sign of y, else an activation of z
-        int activation = masked ? Kernels.RELU : variant / 16;
+        int activation = masked ? Kernels.RELU : variant / 16 % 3;
+        boolean adds = variant >= 48; // to what lies in dx, in place
         boolean branch = (variant & 2) != 0;
         boolean frozen = (variant & 4) != 0;
         boolean wanted = (variant & 8) == 0;
         boolean joined = variant % 3 == 0; // rows end to end
         int ldx = joined ? c : c + 2;
         int ldy = joined ? c : c + 4;
+        int lddx = joined ? c : c + 7;
         try (Arena arena = Arena.ofConfined()) {
             Case k = new Case(arena, type, rows, c, ldx, ldy);
-            MemorySegment dx = buffer(arena, type, new double[rows * ldx]);
+            double[] before = new double[rows * lddx];
+            for (int i = 0; adds && i < before.length; i++)
+                before[i] = i % 9 - 4; // the same in every type
+            MemorySegment dx = buffer(arena, type, before);
             MemorySegment dresidual = buffer(arena, type, new double[rows * ldy]);
             MemorySegment dgamma = empty(arena, Kernels.F32, c);
             MemorySegment dbeta = empty(arena, Kernels.F32, c);
             Kernels.batchNormBackward(type, k.x, ldx, masked ? k.other : MemorySegment.NULL, k.dy, ldy, k.mean,
                     k.variance, k.gamma, k.beta, EPSILON, activation, frozen ? 1 : 0,
-                    wanted ? dx : MemorySegment.NULL, dgamma, dbeta, branch ? dresidual : MemorySegment.NULL, rows, c);
+                    wanted ? dx : MemorySegment.NULL, lddx, adds ? dx : MemorySegment.NULL, lddx, dgamma, dbeta,
+                    branch ? dresidual : MemorySegment.NULL, rows, c);
             double[] edg = new double[c];
             double[] edb = new double[c];
-            double[] edx = new double[rows * ldx];
+            double[] edx = before.clone();
             double[] edr = new double[rows * ldy];
             for (int i = 0; i < rows * c; i++) {
                 int at = i / c * ldy + i % c;
@@ -188,12 +194,12 @@ class BatchNormKernelsTest {
                 int j = i % c;
                 double dz = edr[i / c * ldy + j];
                 double all = frozen ? 0 : (edb[j] + k.h(i) * edg[j]) / rows;
-                edx[i / c * ldx + j] = k.gammas[j] / Math.sqrt(k.variances[j] + EPSILON) * (dz - all);
+                edx[i / c * lddx + j] += k.gammas[j] / Math.sqrt(k.variances[j] + EPSILON) * (dz - all);
             }
             String what = "backward " + type + " " + rows + "x" + c + " " + variant;
             close(what + " dgamma", edg, floats(dgamma, c), Numbers.sums(type));
             close(what + " dbeta", edb, floats(dbeta, c), Numbers.sums(type));
-            close(what + " dx", wanted ? edx : new double[rows * ldx], read(type, dx, rows * ldx),
+            close(what + " dx", wanted ? edx : before, read(type, dx, rows * lddx),
                     4 * Numbers.step(type));
             close(what + " dresidual", branch ? edr : new double[rows * ldy], read(type, dresidual, rows * ldy),
                     activation == Kernels.SILU ? 2 * Numbers.step(type) : 0);

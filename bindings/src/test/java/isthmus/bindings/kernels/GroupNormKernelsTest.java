@@ -131,23 +131,28 @@ class GroupNormKernelsTest {
     void backward() {
         for (int type : TYPES)
             for (int[] s : SHAPES)
-                for (int variant = 0; variant < 16; variant++)
-                    backward(type, s, variant / 4, (variant & 1) != 0, (variant & 2) == 0);
+                for (int variant = 0; variant < 32; variant++)
+                    backward(type, s, variant / 4 % 4, (variant & 1) != 0, (variant & 2) == 0, variant >= 16);
     }
 
-    /** Slope 0 to 2: of an activation of z; 3: of ReLU by the sign of y. */
-    private static void backward(int type, int[] shape, int slope, boolean branch, boolean wanted) {
+    /** Slope 0 to 2: of an activation of z; 3: of ReLU by the sign of y. Adds: to what lies in dx, in place. */
+    private static void backward(int type, int[] shape, int slope, boolean branch, boolean wanted, boolean adds) {
         boolean masked = slope == 3;
         int activation = masked ? Kernels.RELU : slope;
         try (Arena arena = Arena.ofConfined()) {
             Case k = new Case(arena, type, shape);
-            MemorySegment dx = buffer(arena, type, new double[k.total * k.ldx]);
+            int lddx = k.ldx + 3;
+            double[] before = new double[k.total * lddx];
+            for (int i = 0; adds && i < before.length; i++)
+                before[i] = i % 9 - 4; // the same in every type
+            MemorySegment dx = buffer(arena, type, before);
             MemorySegment dresidual = buffer(arena, type, new double[k.total * k.ldy]);
             MemorySegment dgamma = empty(arena, Kernels.F32, k.c);
             MemorySegment dbeta = empty(arena, Kernels.F32, k.c);
             Kernels.groupNormBackward(type, k.x, k.ldx, masked ? k.other : MemorySegment.NULL, k.dy, k.ldy,
                     buffer(arena, Kernels.F32, k.mean), buffer(arena, Kernels.F32, k.variance), k.gamma, k.beta,
-                    EPSILON, activation, wanted ? dx : MemorySegment.NULL, dgamma, dbeta,
+                    EPSILON, activation, wanted ? dx : MemorySegment.NULL, lddx, adds ? dx : MemorySegment.NULL, lddx,
+                    dgamma, dbeta,
                     branch ? dresidual : MemorySegment.NULL, shape[0], k.rows, k.c, k.groups);
             double[] edgamma = new double[k.c];
             double[] edbeta = new double[k.c];
@@ -156,7 +161,10 @@ class GroupNormKernelsTest {
             differentiate(k, masked, activation, dz, edx, edgamma, edbeta);
             close("dgamma, " + k, edgamma, floats(dgamma, k.c), 2 * Numbers.sums(type));
             close("dbeta, " + k, edbeta, floats(dbeta, k.c), Numbers.sums(type));
-            close("dx, " + k, wanted ? edx : new double[edx.length], read(type, dx, edx.length),
+            double[] after = before.clone();
+            for (int i = 0; wanted && i < k.total * k.c; i++)
+                after[i / k.c * lddx + i % k.c] += edx[k.atX(i)];
+            close("dx, " + k, after, read(type, dx, after.length),
                     8 * Numbers.step(type));
             close("dresidual, " + k, branch ? dz : new double[dz.length], read(type, dresidual, dz.length),
                     activation == Kernels.SILU ? 2 * Numbers.step(type) : 0);
@@ -193,7 +201,8 @@ class GroupNormKernelsTest {
                 MemorySegment y = k.forward(arena, statistics, statistics.asSlice(24), true, Kernels.RELU);
                 MemorySegment d = empty(arena, Kernels.F32, 18 + k.total * k.ldx);
                 Kernels.groupNormBackward(k.type, k.x, k.ldx, y, k.dy, k.ldy, statistics, statistics.asSlice(24),
-                        k.gamma, k.beta, EPSILON, 1, d.asSlice(72), d, d.asSlice(36), MemorySegment.NULL, 2, k.rows,
+                        k.gamma, k.beta, EPSILON, 1, d.asSlice(72), k.ldx, MemorySegment.NULL, k.ldx, d, d.asSlice(36),
+                        MemorySegment.NULL, 2, k.rows,
                         k.c,
                         k.groups);
                 MemorySegment all = arena.allocate(y.byteSize() + d.byteSize());

@@ -28,6 +28,7 @@ import isthmus.op.LossScale;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
+import isthmus.op.NormBackward;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
@@ -121,6 +122,11 @@ final class CudaBackend implements Backend {
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
         Lowering lowering = LOWERINGS.get(node.op().getClass());
         return lowering == null ? Optional.empty() : Optional.of(lowering.lower(device, node, types));
+    }
+
+    @Override
+    public boolean lowers(Op op) {
+        return LOWERINGS.containsKey(op.getClass()) && !(op instanceof NormBackward b && b.adds());
     }
 
     @Override

@@ -94,11 +94,11 @@ final class Elementwise {
 
     static Kernel concat(Device d, Node n, Function<Value, DType> types) {
         DType type = types.apply(n.out(0));
-        long width = n.out(0).shape().dim(1);
+        long width = Concat.channels(n.out(0).shape());
         return new CudaKernel(d, "own concat", 0, (a, to) -> {
             long at = 0;
             for (Value v : n.inputs()) {
-                long c = v.shape().dim(1);
+                long c = Concat.channels(v.shape());
                 copy(d, to, type, a.of(v), c, a.of(n.out(0)).asSlice(at * type.bytes()), width,
                         v.shape().elements() / c, c);
                 at += c;
@@ -109,7 +109,7 @@ final class Elementwise {
     static Kernel slice(Device d, Node n, Function<Value, DType> types) {
         Concat.Slice op = (Concat.Slice) n.op();
         DType type = types.apply(n.out(0));
-        long width = n.in(0).shape().dim(1);
+        long width = Concat.channels(n.in(0).shape());
         return new CudaKernel(d, "own slice", 0,
                 (a, to) -> copy(d, to, type, a.of(n.in(0)).asSlice((long) op.first() * type.bytes()), width,
                         a.of(n.out(0)), op.channels(), n.in(0).shape().elements() / width, op.channels()));

@@ -10,6 +10,8 @@ import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Function;
 
 /** Channels side by side and one factor a channel, by our own kernels. */
@@ -18,24 +20,25 @@ final class Channels {
 
     static Kernel concat(Node n, Function<Value, DType> types) {
         DType type = types.apply(n.out(0));
-        long width = n.out(0).shape().dim(1);
-        long rows = n.out(0).shape().elements() / width;
+        long rows = n.out(0).shape().elements() / Concat.channels(n.out(0).shape());
         return new OwnKernel("concat", (a, arena) -> {
-            int parts = n.inputs().size();
-            MemorySegment[] from = new MemorySegment[parts];
-            MemorySegment[] to = new MemorySegment[parts];
-            long[] widths = new long[parts];
+            List<Runnable> copies = new ArrayList<>();
+            long ldy = a.stride(n.out(0));
             long at = 0;
-            for (int i = 0; i < parts; i++) {
-                widths[i] = n.in(i).shape().dim(1);
-                from[i] = a.of(n.in(i));
-                to[i] = a.of(n.out(0)).asSlice(at * type.bytes());
-                at += widths[i];
+            for (Value part : n.inputs()) {
+                long width = Concat.channels(part.shape());
+                MemorySegment x = a.of(part);
+                MemorySegment y = a.of(n.out(0)).asSlice(at * type.bytes());
+                long ldx = a.stride(part);
+                at += width;
+                // What was written to its place needs no copy.
+                if (x.address() != y.address())
+                    copies.add(() -> ChannelKernels.copyColumns(code(type), x, ldx, y, ldy, rows, width));
             }
-            int t = code(type);
+            Runnable[] all = copies.toArray(Runnable[]::new);
             return () -> {
-                for (int i = 0; i < parts; i++)
-                    ChannelKernels.copyColumns(t, from[i], widths[i], to[i], width, rows, widths[i]);
+                for (Runnable copy : all)
+                    copy.run();
             };
         });
     }
@@ -44,12 +47,13 @@ final class Channels {
         Concat.Slice op = (Concat.Slice) n.op();
         DType type = types.apply(n.out(0));
         int t = code(type);
-        long width = n.in(0).shape().dim(1);
-        long rows = n.in(0).shape().elements() / width;
+        long rows = n.in(0).shape().elements() / Concat.channels(n.in(0).shape());
         return new OwnKernel("slice", (a, arena) -> {
             MemorySegment x = a.of(n.in(0)).asSlice((long) op.first() * type.bytes());
             MemorySegment y = a.of(n.out(0));
-            return () -> ChannelKernels.copyColumns(t, x, width, y, op.channels(), rows, op.channels());
+            long ldx = a.stride(n.in(0));
+            long ldy = a.stride(n.out(0));
+            return () -> ChannelKernels.copyColumns(t, x, ldx, y, ldy, rows, op.channels());
         });
     }
 

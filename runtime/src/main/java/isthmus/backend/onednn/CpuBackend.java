@@ -151,6 +151,18 @@ final class CpuBackend implements Backend {
     }
 
     @Override
+    public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {
+        if (HalfStorage.isNeeded(node, types)) return false;
+        return node.op() instanceof Concat || node.op() instanceof Concat.Slice
+                || NormKernels.takesRowsApart(node, value);
+    }
+
+    @Override
+    public int overwritten(Node node, Function<Value, DType> types) {
+        return HalfStorage.isNeeded(node, types) ? -1 : NormKernels.overwritten(node);
+    }
+
+    @Override
     public MemorySegment allocate(long bytes, Arena arena) { return NativeMemory.allocate(bytes, arena); }
 
     @Override

@@ -112,6 +112,9 @@ final class HalfStorage implements Kernel {
         public MemorySegment of(Value v) { return offsets.containsKey(v) ? copy(outer, v) : outer.of(v); }
 
         @Override
+        public long stride(Value v) { return outer.stride(v); }
+
+        @Override
         public MemorySegment scratch() {
             return inner.scratchBytes() == 0 ? MemorySegment.NULL : outer.scratch().asSlice(copies);
         }

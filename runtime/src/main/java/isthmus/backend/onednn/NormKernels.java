@@ -1,21 +1,57 @@
 package isthmus.backend.onednn;
 
+import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.op.Activation;
+import isthmus.op.ChannelStatistics;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
+import isthmus.op.NormBackward;
+import isthmus.op.Normalization;
 import isthmus.op.Normalize;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 import java.util.function.Function;
 
 /** Batch and group normalisation by our own kernels: one pass for what oneDNN would take two or three. */
 final class NormKernels {
     private NormKernels() {}
+
+    /**
+     * Whether a kernel takes rows of x (and dx, and what is added to it) further apart than they are long; and single rows, of
+     * one number a channel, wherever they begin.
+     */
+    static boolean takesRowsApart(Node n, Value v) {
+        return switch (n.op()) {
+            case ChannelStatistics s -> true;
+            case UpdateStatistics s -> true;
+            case Normalization z -> isRow(v) || takes(n, v, !z.residual());
+            case NormBackward b -> isRow(v) || takes(n, v, b.adds());
+            default -> false;
+        };
+    }
+
+    private static boolean isRow(Value v) { return v.shape().rank() == 1; }
+
+    /** Forward x, and y without a residual; backward x, dx and the last input where it is added: each in one role only. */
+    private static boolean takes(Node n, Value v, boolean more) {
+        boolean backward = n.op() instanceof NormBackward;
+        int last = n.inputs().size() - 1;
+        List<Value> others = n.inputs().subList(1, backward && more ? last : last + 1);
+        if (others.contains(v)) return false;
+        return v.equals(n.in(0)) || (v.equals(n.out(0)) && (backward || more))
+                || (backward && more && v.equals(n.in(last)));
+    }
+
+    /** What is added to dx, or dy, may become dx. */
+    static int overwritten(Node n) {
+        return n.op() instanceof NormBackward b ? b.adds() ? n.inputs().size() - 1 : 1 : -1;
+    }
 
     /** The C library's number of an activation. */
     private static int code(Activation activation) {
@@ -34,7 +70,8 @@ final class NormKernels {
             MemorySegment x = a.of(n.in(0));
             MemorySegment mean = a.of(n.out(0));
             MemorySegment variance = a.of(n.out(1));
-            return () -> Kernels.channelStatistics(t, x, c, s.elements() / c, c, mean, variance);
+            long ldx = a.stride(n.in(0));
+            return () -> Kernels.channelStatistics(t, x, ldx, s.elements() / c, c, mean, variance);
         });
     }
 
@@ -65,8 +102,10 @@ final class NormKernels {
             MemorySegment beta = a.of(n.in(4));
             MemorySegment residual = op.residual() ? a.of(n.in(5)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
-            return () -> Kernels.batchNorm(t, x, c, mean, variance, gamma, beta, op.epsilon(), residual,
-                    activation, y, c, rows, c);
+            long ldx = a.stride(n.in(0));
+            long ldy = a.stride(n.out(0));
+            return () -> Kernels.batchNorm(t, x, ldx, mean, variance, gamma, beta, op.epsilon(), residual,
+                    activation, y, ldy, rows, c);
         });
     }
 
@@ -76,21 +115,54 @@ final class NormKernels {
         int t = OwnKernels.code(types.apply(n.in(0)));
         long c = n.in(0).shape().dim(1);
         long rows = n.in(0).shape().elements() / c;
-        return new OwnKernel("batch_norm_backward" + op.activation().suffix(), (a, arena) -> {
-            MemorySegment x = a.of(n.in(0));
-            MemorySegment dy = a.of(n.in(1));
-            MemorySegment mean = a.of(n.in(2));
-            MemorySegment variance = a.of(n.in(3));
-            MemorySegment gamma = a.of(n.in(4));
-            MemorySegment beta = a.of(n.in(5));
-            MemorySegment y = op.masked() ? a.of(n.in(6)) : MemorySegment.NULL;
-            MemorySegment dx = a.of(n.out(0));
-            MemorySegment dgamma = a.of(n.out(1));
-            MemorySegment dbeta = a.of(n.out(2));
-            MemorySegment branch = op.masked() ? a.of(n.out(3)) : MemorySegment.NULL;
-            return () -> Kernels.batchNormBackward(t, x, c, y, dy, c, mean, variance, gamma, beta,
-                    op.epsilon(), activation, op.constant() ? 1 : 0, dx, dgamma, dbeta, branch, rows, c);
+        return new OwnKernel("batch_norm_backward" + suffix(op, op.activation()), (a, arena) -> {
+            Pass p = new Pass(n, a);
+            return () -> Kernels.batchNormBackward(t, p.x, p.ldx, p.y, p.dy, c, p.mean, p.variance, p.gamma, p.beta,
+                    op.epsilon(), activation, op.constant() ? 1 : 0, p.dx, p.lddx, p.add, p.ldadd, p.dgamma, p.dbeta,
+                    p.branch, rows, c);
         });
+    }
+
+    private static String suffix(NormBackward op, Activation activation) {
+        return activation.suffix() + (op.adds() ? "+add" : "");
+    }
+
+    /** The arguments of a backward pass. */
+    private static final class Pass {
+        final MemorySegment x;
+        final MemorySegment dy;
+        final MemorySegment mean;
+        final MemorySegment variance;
+        final MemorySegment gamma;
+        final MemorySegment beta;
+        final MemorySegment y;
+        final MemorySegment add;
+        final MemorySegment dx;
+        final MemorySegment dgamma;
+        final MemorySegment dbeta;
+        final MemorySegment branch;
+        final long ldx;
+        final long lddx;
+        final long ldadd;
+
+        Pass(Node n, Addresses a) {
+            NormBackward op = (NormBackward) n.op();
+            x = a.of(n.in(0));
+            dy = a.of(n.in(1));
+            mean = a.of(n.in(2));
+            variance = a.of(n.in(3));
+            gamma = a.of(n.in(4));
+            beta = a.of(n.in(5));
+            y = op.masked() ? a.of(n.in(6)) : MemorySegment.NULL;
+            add = op.adds() ? a.of(n.inputs().getLast()) : MemorySegment.NULL;
+            dx = a.of(n.out(0));
+            dgamma = a.of(n.out(1));
+            dbeta = a.of(n.out(2));
+            branch = op.masked() ? a.of(n.out(3)) : MemorySegment.NULL;
+            ldx = a.stride(n.in(0));
+            lddx = a.stride(n.out(0));
+            ldadd = op.adds() ? a.stride(n.inputs().getLast()) : lddx;
+        }
     }
 
     /** The forward kernel does it: mean and shift are zero. */
@@ -124,7 +196,9 @@ final class NormKernels {
             MemorySegment y = a.of(n.out(0));
             MemorySegment mean = a.of(n.out(1));
             MemorySegment variance = a.of(n.out(2));
-            return () -> Kernels.groupNorm(t, x, c, gamma, beta, op.epsilon(), residual, activation, y, c, mean,
+            long ldx = a.stride(n.in(0));
+            long ldy = a.stride(n.out(0));
+            return () -> Kernels.groupNorm(t, x, ldx, gamma, beta, op.epsilon(), residual, activation, y, ldy, mean,
                     variance, s.dim(0), s.elementsFrom(2), c, op.groups());
         });
     }
@@ -135,20 +209,11 @@ final class NormKernels {
         int t = OwnKernels.code(types.apply(n.in(0)));
         Shape s = n.in(0).shape();
         long c = s.dim(1);
-        return new OwnKernel("group_norm_backward" + op.activation().suffix(), (a, arena) -> {
-            MemorySegment x = a.of(n.in(0));
-            MemorySegment dy = a.of(n.in(1));
-            MemorySegment mean = a.of(n.in(2));
-            MemorySegment variance = a.of(n.in(3));
-            MemorySegment gamma = a.of(n.in(4));
-            MemorySegment beta = a.of(n.in(5));
-            MemorySegment y = op.masked() ? a.of(n.in(6)) : MemorySegment.NULL;
-            MemorySegment dx = a.of(n.out(0));
-            MemorySegment dgamma = a.of(n.out(1));
-            MemorySegment dbeta = a.of(n.out(2));
-            MemorySegment branch = op.masked() ? a.of(n.out(3)) : MemorySegment.NULL;
-            return () -> Kernels.groupNormBackward(t, x, c, y, dy, c, mean, variance, gamma, beta,
-                    op.epsilon(), activation, dx, dgamma, dbeta, branch, s.dim(0), s.elementsFrom(2), c, op.groups());
+        return new OwnKernel("group_norm_backward" + suffix(op, op.activation()), (a, arena) -> {
+            Pass p = new Pass(n, a);
+            return () -> Kernels.groupNormBackward(t, p.x, p.ldx, p.y, p.dy, c, p.mean, p.variance, p.gamma, p.beta,
+                    op.epsilon(), activation, p.dx, p.lddx, p.add, p.ldadd, p.dgamma, p.dbeta, p.branch, s.dim(0),
+                    s.elementsFrom(2), c, op.groups());
         });
     }
 }

@@ -1,0 +1,39 @@
+package isthmus.graph;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** What the compiler changes in a graph, or in where its values lie, without changing what it computes. */
+public enum Rewrite {
+    /** Normalisation, sum and activation in one pass; see {@link Fuse}. */
+    NORM_FUSION,
+    /** Averages before 1x1 convolutions; see {@link PoolFirst}. */
+    POOL_FIRST,
+    /** Statistics of every channel once; see {@link ShareStatistics}. */
+    SHARED_STATISTICS,
+    /** Sums of gradients in the backward pass of a normalisation; see {@link SumGradients}. */
+    GRADIENT_SUMS,
+    /** Parts of a concatenation lie inside it, and slices inside what they are cut from; see {@link Layout}. */
+    CHANNEL_BLOCKS,
+    /** Results take over the memory of what is read for the last time; see {@link Layout}. */
+    IN_PLACE;
+
+    /** The name that options use: {@code pool-first}. */
+    public String option() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /** The rewrite of that name, or an error that says which there are. */
+    public static Rewrite of(String option) {
+        return Arrays.stream(values()).filter(r -> r.option().equals(option)).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "no rewrite is called '" + option + "'; there are " + options()));
+    }
+
+    /** All names. */
+    public static List<String> options() {
+        return Arrays.stream(values()).map(Rewrite::option).collect(Collectors.toList());
+    }
+}

@@ -1,0 +1,157 @@
+package isthmus.graph;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import isthmus.backend.Backend;
+import isthmus.backend.Backends;
+import isthmus.backend.Precision;
+import isthmus.backend.ReferenceBackend;
+import isthmus.nn.Model;
+import isthmus.op.Add;
+import isthmus.op.AvgPool;
+import isthmus.op.BceWithLogits;
+import isthmus.op.ChannelStatistics;
+import isthmus.op.Concat;
+import isthmus.op.Conv;
+import isthmus.op.Kind;
+import isthmus.op.Node;
+import isthmus.op.NormBackward;
+import isthmus.op.Op;
+import isthmus.op.Spec;
+import isthmus.op.Value;
+import isthmus.tensor.Shape;
+import isthmus.tensor.WeightBuffer;
+import isthmus.zoo.ModelOptions;
+import isthmus.zoo.Zoo;
+import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What is rewritten computes the same, and is rewritten. */
+class RewritesTest {
+    private static Backend cpu;
+
+    @BeforeAll
+    static void open() { cpu = Backends.cpu(2); }
+
+    @AfterAll
+    static void close() { cpu.close(); }
+
+    static LongStream seeds() { return LongStream.range(0, 60); }
+
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void rewrittenGraphsAgree(long seed) {
+        Map<String, float[]> expected;
+        try (ReferenceBackend reference = new ReferenceBackend()) {
+            expected = run(seed, reference, Rewrites.only());
+        }
+        List<Rewrites> choices = new ArrayList<>(List.of(Rewrites.only(), Rewrites.all()));
+        for (Rewrite r : Rewrite.values())
+            choices.add(Rewrites.only(r));
+        for (Rewrites rewrites : choices) {
+            Map<String, float[]> got = run(seed, cpu, rewrites);
+            assertEquals(expected.keySet(), got.keySet());
+            expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
+                    () -> what + " with " + rewrites));
+        }
+    }
+
+    private static Map<String, float[]> run(long seed, Backend backend, Rewrites rewrites) {
+        Graph graph = rewrites.forward(RandomGraph.training(seed));
+        Gradients.append(graph, RandomGraph.LOSS);
+        return Trial.run(rewrites.backward(graph, backend), backend, rewrites);
+    }
+
+    /** Without the rewrite the same would not hold. */
+    @ParameterizedTest
+    @EnumSource(Rewrite.class)
+    void everyRewriteTakesPlaceInDenseNet(Rewrite r) {
+        Rewrites without = Rewrites.parse("-" + r.option());
+        assertEquals(EnumSet.complementOf(EnumSet.of(r)), without.applied());
+        Facts with = facts(Rewrites.all());
+        Facts but = facts(without);
+        switch (r) {
+            case NORM_FUSION -> assertTrue(with.normsAndRelus == 121 && but.normsAndRelus == 242);
+            case POOL_FIRST -> assertTrue(with.convFlops < 0.95 * but.convFlops && with.pooledConvs == 3);
+            case SHARED_STATISTICS -> assertTrue(with.statisticsBytes < 0.5 * but.statisticsBytes);
+            case GRADIENT_SUMS -> assertTrue(with.adds == 0 && but.adds == 58 && with.addingPasses == 58);
+            case CHANNEL_BLOCKS -> assertTrue(with.copiedBytes < 0.5 * but.copiedBytes, with + " " + but);
+            case IN_PLACE -> assertTrue(with.inPlace > 100 && but.inPlace == 0);
+        }
+        if (EnumSet.of(Rewrite.NORM_FUSION, Rewrite.POOL_FIRST, Rewrite.CHANNEL_BLOCKS).contains(r))
+            assertTrue(with.arena < but.arena, with + " " + but);
+    }
+
+    /** What a compiled training step of DenseNet-121 consists of. */
+    private record Facts(long arena, long normsAndRelus, double convFlops, long pooledConvs, long statisticsBytes,
+            long adds, long addingPasses, long copiedBytes, long inPlace) {}
+
+    private static Facts facts(Rewrites rewrites) {
+        Graph plain = Zoo.model("densenet121", Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, true);
+        Value logits = plain.outputs().get(Model.LOGITS);
+        Value labels = plain.input("labels", new Spec(logits.shape(), Kind.FLOAT));
+        plain.output("loss", plain.apply("loss", new BceWithLogits(List.of()), logits, labels).getFirst());
+        Graph forward = rewrites.forward(plain);
+        Gradients.append(forward, "loss");
+        Graph graph = rewrites.backward(forward, cpu);
+        try (Arena arena = Arena.ofConfined()) {
+            WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
+            WeightBuffer gradients = WeightBuffer.allocate(graph.table(), arena);
+            try (Program p = Program.compile(graph, cpu, Precision.BF16, weights, gradients, null, 0,
+                    rewrites)) {
+                assertEquals(Program.arenaBytes(graph, cpu, Precision.BF16, rewrites), p.plan().bytes());
+                return facts(p);
+            }
+        }
+    }
+
+    private static Facts facts(Program p) {
+        List<Call> calls = p.calls();
+        List<Node> nodes = calls.stream().map(Call::node).toList();
+        List<Value> pooled = nodes.stream().filter(n -> n.op() instanceof AvgPool).map(n -> n.out(0)).toList();
+        return new Facts(p.plan().bytes(),
+                nodes.stream().filter(n -> List.of("batch_norm", "relu").contains(n.op().name())).count(),
+                calls.stream().filter(c -> c.node().op().name().startsWith("conv")).mapToLong(Call::flops).sum(),
+                nodes.stream().filter(n -> n.op() instanceof Conv && pooled.contains(n.in(0))).count(),
+                bytes(calls, ChannelStatistics.class), count(nodes, Add.class),
+                nodes.stream().filter(n -> n.op() instanceof NormBackward b && b.adds()).count(),
+                bytes(calls, Concat.class) + bytes(calls, Concat.Slice.class),
+                nodes.stream().filter(n -> n.op() instanceof NormBackward).filter(n -> n.inputs().stream()
+                        .anyMatch(v -> v.shape().equals(n.out(0).shape()) && p.layout().root(v) == p.layout()
+                                .root(n.out(0))))
+                        .count());
+    }
+
+    private static long count(List<Node> nodes, Class<? extends Op> op) {
+        return nodes.stream().filter(n -> op.isInstance(n.op())).count();
+    }
+
+    private static long bytes(List<Call> calls, Class<? extends Op> op) {
+        return calls.stream().filter(c -> op.isInstance(c.node().op())).mapToLong(Call::bytes).sum();
+    }
+
+    @Test
+    void parsesAndRefuses() {
+        assertEquals(EnumSet.allOf(Rewrite.class), Rewrites.parse("all").applied());
+        assertTrue(Rewrites.parse("none").applied().isEmpty());
+        assertEquals(EnumSet.of(Rewrite.POOL_FIRST, Rewrite.IN_PLACE),
+                Rewrites.parse("pool-first,in-place").applied());
+        for (String wrong : List.of("", "pool", "pool-first,-in-place", "-all", "in-place,")) {
+            String message = assertThrows(IllegalArgumentException.class, () -> Rewrites.parse(wrong)).getMessage();
+            assertTrue(message.contains("minus") || message.contains(Rewrite.options().toString()), message);
+        }
+    }
+}
