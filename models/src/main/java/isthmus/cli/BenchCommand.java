@@ -7,7 +7,7 @@ import picocli.CommandLine.Spec;
 
 /** Benchmarks of whole training steps. */
 @picocli.CommandLine.Command(name = "bench", description = "Times training steps, ours alone or beside PyTorch's.", synopsisSubcommandLabel = "COMMAND", subcommands = {
-        BenchTrainCommand.class, BenchCompareCommand.class}, footer = {"",
+        BenchTrainCommand.class, BenchCompareCommand.class, BenchLoaderCommand.class}, footer = {"",
                 "Example: isthmus bench train --model resnet34 --batch 32 --precision amp"})
 final class BenchCommand implements Runnable {
     @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")

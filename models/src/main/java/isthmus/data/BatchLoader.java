@@ -14,7 +14,8 @@ import java.util.NoSuchElementException;
  *
  * <p>
  * A batch depends on data, options, epoch and its number only: any number of workers gives the same bits. One thread
- * consumes; the workers are daemons and end on {@link #close}. Once it runs, a batch costs no Java heap.
+ * consumes; the workers are daemons and end on {@link #close}. Once it runs, a batch of pictures that are kept decoded
+ * costs no Java heap.
  */
 public final class BatchLoader implements AutoCloseable {
     /** A stream of random numbers that no picture uses. */
@@ -252,11 +253,12 @@ public final class BatchLoader implements AutoCloseable {
     }
 
     private void picture(int item, Sampler sampler, MemorySegment out, long offset) {
-        if (options.augment().equals(Augment.NONE))
-            sampler.centre(data.pixels(), data.offset(item), out, offset);
+        boolean kept = data.isKept(item);
+        MemorySegment squares = kept ? data.pixels() : data.decoded(item);
+        long square = kept ? data.offset(item) : 0;
+        if (options.augment().equals(Augment.NONE)) sampler.centre(squares, square, out, offset);
         else
-            sampler.varied(data.pixels(), data.offset(item), options.augment(), options.seed(), epoch, item, out,
-                    offset);
+            sampler.varied(squares, square, options.augment(), options.seed(), epoch, item, out, offset);
     }
 
     private void label(MemorySegment out, int place, int item) {

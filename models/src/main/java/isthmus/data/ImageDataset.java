@@ -2,6 +2,7 @@ package isthmus.data;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -12,7 +13,9 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.IntConsumer;
 
 /**
- * All pictures of a table, decoded once into one off-heap block of grey bytes: [size, resize, resize].
+ * All pictures of a table, decoded once into one off-heap block of grey bytes: [size, resize, resize]. Where the block may not
+ * hold them all, the first rows' lie there, and the others are decoded, and so found good or bad, when they are loaded, and
+ * then again whenever they are asked for.
  *
  * <p>
  * Owns that memory until {@link #close}. Files that cannot be used are named, one line each, in {@link #problems}; they
@@ -26,21 +29,28 @@ public final class ImageDataset implements AutoCloseable {
      *
      * @param threads  decoding threads
      * @param badLimit largest share of files that may be bad, 0 to 1
-     * @param maxBytes largest memory that the decoded pictures may take
+     * @param maxBytes largest memory that decoded pictures may take; 0 to keep none
      * @param reader   what reads a file
      * @param progress is told the number of files done so far; called by decoding threads, one at a time
      */
     public record Options(int threads, double badLimit, long maxBytes, ImageReader reader, IntConsumer progress) {
         public Options {
-            if (threads < 1 || !(badLimit >= 0 && badLimit <= 1) || maxBytes < 1)
+            if (threads < 1 || !(badLimit >= 0 && badLimit <= 1) || maxBytes < 0)
                 throw new DataException("loading with " + threads + " threads, a limit of bad files of " + badLimit
                         + " and of memory of " + maxBytes
-                        + " bytes; needed are a thread, a share of 0 to 1, and memory");
+                        + " bytes; needed are a thread, a share of 0 to 1, and a limit that is not negative");
         }
 
-        /** As many threads as cores, at most 1 % bad files, at most 16 GiB. */
+        /** As many threads as cores, at most 1 % bad files, at most 16 GiB and half of the machine's memory. */
         public static Options standard() {
-            return new Options(Runtime.getRuntime().availableProcessors(), 0.01, 16L << 30, new ImageReader(), n -> {});
+            return new Options(Runtime.getRuntime().availableProcessors(), 0.01, Math.min(16L << 30, memory() / 2),
+                    new ImageReader(), n -> {});
+        }
+
+        private static long memory() {
+            return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean m
+                    ? m.getTotalMemorySize()
+                    : Long.MAX_VALUE;
         }
 
         public Options withThreads(int count) { return new Options(count, badLimit, maxBytes, reader, progress); }
@@ -62,14 +72,16 @@ public final class ImageDataset implements AutoCloseable {
     private final Preprocess preprocess;
     private final Arena arena;
     private final MemorySegment pixels;
-    /** Rows of the table whose file could be read; row i of the table lies at square i, good or bad. */
+    private final ImageReader reader;
+    /** Rows of the table whose file could be read; row i of the table lies at square i, good or bad, if there is one. */
     private final int[] rows;
     private final List<String> problems;
     private final List<String> warnings;
 
-    private ImageDataset(LabelTable table, Preprocess preprocess, Arena arena, MemorySegment pixels, int[] rows,
-            List<String> problems, List<String> warnings) {
+    private ImageDataset(LabelTable table, Preprocess preprocess, Arena arena, MemorySegment pixels,
+            ImageReader reader, int[] rows, List<String> problems, List<String> warnings) {
         this.table = table;
+        this.reader = reader;
         this.preprocess = preprocess;
         this.arena = arena;
         this.pixels = pixels;
@@ -81,21 +93,18 @@ public final class ImageDataset implements AutoCloseable {
     /**
      * Reads and shrinks every picture of {@code table}.
      *
-     * @throws DataException if the share of bad files is above the limit, with the list of them, or if the pictures would
-     *                       take too much memory
+     * @throws DataException if the share of bad files is above the limit, with the list of them
      */
     public static ImageDataset load(LabelTable table, Preprocess preprocess, Options options) {
-        long bytes = (long) table.rows() * preprocess.resize() * preprocess.resize();
-        if (bytes > options.maxBytes())
-            throw new DataException(table.rows() + " pictures of " + preprocess.resize() + " x " + preprocess.resize()
-                    + " take " + bytes + " bytes, more than the " + options.maxBytes()
-                    + " allowed; use smaller pictures, fewer rows, or allow more memory");
+        long square = (long) preprocess.resize() * preprocess.resize();
+        long bytes = Math.min(table.rows(), options.maxBytes() / square) * square;
         Arena arena = Arena.ofShared();
         try {
             MemorySegment pixels = arena.allocate(bytes, 64);
             var load = new Load(table, preprocess, options, pixels);
             load.run();
-            return new ImageDataset(table, preprocess, arena, pixels, load.good(), load.problems(), load.warnings());
+            return new ImageDataset(table, preprocess, arena, pixels, options.reader(), load.good(), load.problems(),
+                    load.warnings());
         } catch (Throwable e) {
             arena.close();
             throw e;
@@ -124,10 +133,23 @@ public final class ImageDataset implements AutoCloseable {
     /** Pictures whose label is 0. */
     public int negatives(int label) { return count(label, 0); }
 
-    /** The grey bytes [resize, resize] of one picture: a view, valid until {@link #close}. */
+    /** The grey bytes [resize, resize] of one picture: a view, valid until {@link #close}, or decoded anew. */
     public MemorySegment image(int item) {
-        return pixels.asSlice(offset(item), (long) preprocess.resize() * preprocess.resize()).asReadOnly();
+        return isKept(item)
+                ? pixels.asSlice(offset(item), (long) preprocess.resize() * preprocess.resize()).asReadOnly()
+                : decoded(item).asReadOnly();
     }
+
+    /** Pictures that are kept decoded. */
+    public int kept() {
+        int kept = 0;
+        while (kept < rows.length && isKept(kept))
+            kept++;
+        return kept;
+    }
+
+    /** Memory that they take, bytes. */
+    public long keptBytes() { return pixels.byteSize(); }
 
     /** One line a file that was left out, in the table's order. */
     public List<String> problems() { return problems; }
@@ -143,6 +165,16 @@ public final class ImageDataset implements AutoCloseable {
         arena.close(); }
 
     MemorySegment pixels() { return pixels; }
+
+    /** Whether a picture lies in {@link #pixels}. */
+    boolean isKept(int item) {
+        return offset(item) < pixels.byteSize();
+    }
+
+    /** Reads and shrinks one picture again. */
+    MemorySegment decoded(int item) {
+        return MemorySegment.ofArray(Resampler.square(reader.read(file(item)), preprocess.resize(), preprocess.fit()));
+    }
 
     long offset(int item) { return (long) rows[item] * preprocess.resize() * preprocess.resize(); }
 
@@ -200,7 +232,17 @@ public final class ImageDataset implements AutoCloseable {
 
         List<String> problems() { return listed(problem, List.of()); }
 
-        List<String> warnings() { return listed(warning, table.warnings()); }
+        List<String> warnings() {
+            List<String> all = listed(warning, table.warnings());
+            long kept = pixels.byteSize() / ((long) preprocess.resize() * preprocess.resize());
+            if (kept < table.rows())
+                all.add(String.format(Locale.ROOT,
+                        "%d of %d pictures do not fit into the %d MB that decoded pictures may"
+                                + " take and are decoded in every pass",
+                        table.rows() - kept, table.rows(),
+                        options.maxBytes() >> 20));
+            return all;
+        }
 
         private void work() {
             try {
@@ -218,7 +260,9 @@ public final class ImageDataset implements AutoCloseable {
             try {
                 GreyImage image = options.reader().read(table.file(row));
                 byte[] square = Resampler.square(image, preprocess.resize(), preprocess.fit());
-                MemorySegment.copy(MemorySegment.ofArray(square), 0, pixels, (long) row * square.length, square.length);
+                long at = (long) row * square.length;
+                if (at < pixels.byteSize())
+                    MemorySegment.copy(MemorySegment.ofArray(square), 0, pixels, at, square.length);
                 for (GreyImage.Flag flag : image.flags())
                     warning[row] = (warning[row] == null ? table.file(row) + ": " : warning[row] + "; ") + flag.words();
             } catch (DataException e) {

@@ -95,13 +95,44 @@ class ImageDatasetTest {
         assertEquals(IntStream.rangeClosed(1, 25).boxed().toList(), seen);
     }
 
+    /** What does not fit is decoded when it is wanted: the same pictures, the same batches. */
     @Test
-    void memoryIsBoundedBeforeItIsTaken() throws IOException {
-        LabelTable table = Films.write(folder, 3);
-        long needed = 3L * SMALL.resize() * SMALL.resize();
-        DataException e = assertThrows(DataException.class,
-                () -> ImageDataset.load(table, SMALL, Options.standard().withMaxBytes(needed - 1)));
-        assertTrue(e.getMessage().contains("" + needed), e.getMessage());
+    void whatDoesNotFitIsDecodedInEveryPass() throws IOException {
+        LabelTable table = Films.write(folder, 23);
+        Files.delete(table.file(3));
+        long square = (long) SMALL.resize() * SMALL.resize();
+        var options = Options.standard().withBadLimit(0.1);
+        for (int fit : new int[]{0, 9}) {
+            try (var all = ImageDataset.load(table, SMALL, options);
+                    var some = ImageDataset.load(table, SMALL, options.withMaxBytes(fit * square + square / 2))) {
+                assertEquals(22, some.size());
+                assertEquals(all.problems(), some.problems());
+                assertEquals(fit == 0 ? 0 : fit - 1, some.kept(), "one of the first rows is bad");
+                assertEquals(fit * square, some.keptBytes());
+                assertTrue(some.warnings().getLast().startsWith((23 - fit) + " of 23 pictures do not fit"),
+                        some.warnings().toString());
+                for (int i = 0; i < all.size(); i++)
+                    assertEquals(-1, all.image(i).mismatch(some.image(i)));
+                var training = BatchLoader.Options.training(4, 5, Augment.CHEST);
+                try (var expected = new BatchLoader(all, training); var got = new BatchLoader(some, training)) {
+                    var batches = got.epoch(2).iterator();
+                    for (Batch batch : expected.epoch(2))
+                        assertEquals(-1, batch.images().mismatch(batches.next().images()));
+                }
+            }
+        }
+    }
+
+    /** A film that was good when it was loaded and is gone later stops the pass with its name. */
+    @Test
+    void aFileThatGoesAwayIsNamed() throws IOException {
+        LabelTable table = Films.write(folder, 8);
+        try (var data = ImageDataset.load(table, SMALL, Options.standard().withMaxBytes(0));
+                var loader = new BatchLoader(data, BatchLoader.Options.evaluation(4))) {
+            Files.delete(table.file(5));
+            DataException e = assertThrows(DataException.class, () -> loader.epoch(0).forEach(b -> {}));
+            assertTrue(e.getMessage().startsWith(table.file(5).toString()), e.getMessage());
+        }
     }
 
     @Test
