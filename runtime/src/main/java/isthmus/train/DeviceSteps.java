@@ -11,6 +11,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.DoubleSupplier;
 
 /**
  * Passes over data on a device that makes whole steps alone: the host writes batches, asks for steps, and reads only when
@@ -18,7 +19,7 @@ import java.util.Optional;
  */
 final class DeviceSteps implements AutoCloseable {
     /** Steps whose learning rates and clip norms the device is told at once; after so many the host looks where it is. */
-    private static final int ROWS = 4096;
+    static final int ROWS = 4096;
 
     /** A training step of one batch size, forward to update, that is recorded and replayed. */
     private record Recorded(MicroStep micro, List<MemorySegment> inputs, Backend.Repeated calls) {}
@@ -33,10 +34,13 @@ final class DeviceSteps implements AutoCloseable {
     private final Feed feed;
     private Recorded full;
     private Recorded partial;
+    private final int rows;
+    private final DoubleSupplier mean = this::mean;
     private long totalSteps;
 
     private DeviceSteps(Trainer.Options options, Backend backend, Optimizer optimizer, LossScaler scaler,
-            StepState state, MemorySegment course, DeviceUpdate update, Feed feed) {
+            StepState state, MemorySegment course, DeviceUpdate update, Feed feed, int rows) {
+        this.rows = rows;
         this.options = options;
         this.backend = backend;
         this.optimizer = optimizer;
@@ -49,10 +53,10 @@ final class DeviceSteps implements AutoCloseable {
 
     /** For a compiled step, if the backend can; {@code scaler} is null but for half precision. */
     static Optional<DeviceSteps> of(Trainer.Options options, Backend backend, Optimizer optimizer, LossScaler scaler,
-            MicroStep micro, WeightBuffer weights, WeightBuffer gradients, Arena arena) {
+            MicroStep micro, WeightBuffer weights, WeightBuffer gradients, int rows, Arena arena) {
         if (!backend.hasOwnMemory()) return Optional.empty();
         var state = new StepState(backend.allocate(StepState.BYTES, arena));
-        MemorySegment course = backend.allocate(2L * ROWS * Double.BYTES, arena);
+        MemorySegment course = backend.allocate(2L * rows * Double.BYTES, arena);
         UpdateRule rule = options.update();
         var plan = new DeviceUpdate.Plan(weights, gradients, options.precision().compute(), optimizer.moments(),
                 optimizer.stretches(), optimizer.method(),
@@ -62,7 +66,7 @@ final class DeviceSteps implements AutoCloseable {
         long[] bytes = {micro.images().byteSize(), micro.labels().byteSize()};
         Feed feed = backend.feed(bytes, arena).orElseThrow();
         return Optional.of(
-                new DeviceSteps(options, backend, optimizer, scaler, state, course, update.get(), feed));
+                new DeviceSteps(options, backend, optimizer, scaler, state, course, update.get(), feed, rows));
     }
 
     /** One pass, as {@link Trainer#pass}; the first step has this number. */
@@ -88,8 +92,8 @@ final class DeviceSteps implements AutoCloseable {
             }
             throw e;
         }
-        double mean = mean();
-        return Double.isFinite(mean) ? mean : Double.NaN;
+        double last = mean();
+        return Double.isFinite(last) ? last : Double.NaN;
     }
 
     private void run(BatchSource source, Trainer.Progress progress) {
@@ -102,9 +106,9 @@ final class DeviceSteps implements AutoCloseable {
             next.calls.run();
             update.pace();
             samples += next.micro.batch();
-            progress.step(i, batches, samples, this::mean);
+            progress.step(i, batches, samples, mean);
             if (progress.enough() || i == batches) return;
-            if (i % ROWS == 0) turn();
+            if (i % rows == 0) turn();
             next = next(source);
         }
     }
@@ -146,7 +150,7 @@ final class DeviceSteps implements AutoCloseable {
     /** Tells the device what changes from the next step on, and where it is. */
     private void tell() {
         long step = state.step();
-        for (int i = 0; i < ROWS; i++) {
+        for (int i = 0; i < rows; i++) {
             course.setAtIndex(ValueLayout.JAVA_DOUBLE, 2L * i,
                     options.update().schedule().factor(step + i, totalSteps));
             course.setAtIndex(ValueLayout.JAVA_DOUBLE, 2L * i + 1, options.update().clip().at(step + i, totalSteps));

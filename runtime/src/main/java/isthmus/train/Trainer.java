@@ -103,11 +103,11 @@ public final class Trainer implements AutoCloseable {
 
     /** Compiles the training step; the weights are zero until set or {@linkplain Model#initialize initialised}. */
     public Trainer(Model model, Options options, Backend backend) {
-        this(model, options, backend, false);
+        this(model, options, backend, DeviceSteps.ROWS);
     }
 
-    /** With the host driving every step even where the device can alone. */
-    Trainer(Model model, Options options, Backend backend, boolean hostDriven) {
+    /** With so many steps that a device makes alone without being told the next learning rates; 0: the host drives each. */
+    Trainer(Model model, Options options, Backend backend, int deviceSteps) {
         this.model = model;
         this.options = options;
         this.backend = backend;
@@ -129,9 +129,10 @@ public final class Trainer implements AutoCloseable {
             this.guard = half ? new StatisticsGuard(weights, backend, arena) : null;
             this.full = compile(options.batch);
             // What a device does not do alone: sums over batches and averages over time.
-            this.device = hostDriven || sum != null || average != null
+            this.device = deviceSteps == 0 || sum != null || average != null
                     ? Optional.empty()
-                    : DeviceSteps.of(options, backend, optimizer, scaler, full, weights, gradients, arena);
+                    : DeviceSteps.of(options, backend, optimizer, scaler, full, weights, gradients,
+                            deviceSteps, arena);
         } catch (RuntimeException e) {
             workspace.close();
             arena.close();
@@ -170,6 +171,9 @@ public final class Trainer implements AutoCloseable {
         backend.toHost(gradients.segment());
         return gradients;
     }
+
+    /** The optimizer's moments; empty for one that has none. */
+    WeightBuffer moments() { return optimizer.state(); }
 
     /** Where a batch's images go: float32, channels-last. */
     public MemorySegment images() { return full.images(); }

@@ -70,6 +70,9 @@ final class ComputeCopy {
         });
     }
 
+    /** Its element type. */
+    DType type() { return type; }
+
     /** What names of kernels that write the copy end in. */
     String suffix() { return Elementwise.suffix(type); }
 
@@ -89,9 +92,6 @@ final class ComputeCopy {
 
     /** The weights have changed. */
     void outdate() { outdated = true; }
-
-    /** The weights have changed and this with them. */
-    void renewed() { outdated = false; }
 
     /** Makes it like the weights if it is not. */
     void renew() {

@@ -55,6 +55,9 @@ final class CudaBackend implements Backend {
         Kernel lower(Device device, Node node, Function<Value, DType> types);
     }
 
+    /** System property: false makes all calls anew in every step instead of recording them once, for tools that look at each. */
+    static final String GRAPHS = "isthmus.cuda.graphs";
+
     private static final Map<Class<? extends Op>, Lowering> LOWERINGS = Map.ofEntries(
             Map.entry(Conv.class, Convolutions::forward),
             Map.entry(Conv.BackwardData.class, Convolutions::backwardData),
@@ -156,7 +159,9 @@ final class CudaBackend implements Backend {
     public void download(MemorySegment shared) { twins.download(shared); }
 
     @Override
-    public Repeated repeatable(Runnable calls) { return new Recording(device, calls); }
+    public Repeated repeatable(Runnable calls) {
+        return Boolean.parseBoolean(System.getProperty(GRAPHS, "true")) ? new Recording(device, calls) : calls::run;
+    }
 
     @Override
     public void synchronize() { device.synchronize(); }

@@ -98,11 +98,9 @@ final class CudaUpdate implements DeviceUpdate {
 
     @Override
     public void toDevice() {
-        twins.toDevice(plan.weights().segment());
+        twins.toDevice(plan.weights().segment(), copy);
         twins.toDevice(plan.gradients().segment());
         twins.toDevice(plan.moments());
-        twins.changed(plan.weights().segment());
-        copy.renewed();
     }
 
     @Override

@@ -6,9 +6,7 @@ import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
-import java.util.Map;
 
 /** Memory that host and device share as two copies of one size: pinned on the host, so that copies need no help of it. */
 final class Twins {
@@ -17,7 +15,7 @@ final class Twins {
         final MemorySegment host;
         final MemorySegment device;
         final Arena arena;
-        final Map<DType, ComputeCopy> copies = new EnumMap<>(DType.class);
+        final List<ComputeCopy> copies = new ArrayList<>();
         boolean hostMayBeNewer = true;
         boolean deviceMayBeNewer;
 
@@ -73,9 +71,19 @@ final class Twins {
         if (t.hostMayBeNewer) upload(t.host);
         t.hostMayBeNewer = false;
         t.deviceMayBeNewer = true;
-        if (t.copies.isEmpty()) return;
-        for (ComputeCopy copy : t.copies.values())
-            copy.renew();
+        for (int i = 0; i < t.copies.size(); i++)
+            t.copies.get(i).renew();
+    }
+
+    /** The same for kernels that write weights and this copy of them, but no other. */
+    void toDevice(MemorySegment weights, ComputeCopy written) {
+        Twin t = of(weights);
+        if (t.hostMayBeNewer) upload(t.host);
+        t.hostMayBeNewer = false;
+        t.deviceMayBeNewer = true;
+        written.renew();
+        for (int i = 0; i < t.copies.size(); i++)
+            if (t.copies.get(i) != written) t.copies.get(i).outdate();
     }
 
     /** Weights in the type that is computed with; lives as long as they, and is up to date after {@link #toDevice}. */
@@ -83,16 +91,18 @@ final class Twins {
         Twin t = of(weights.segment());
         if (t.host.address() != weights.segment().address())
             throw new IllegalArgumentException("weights that are a part of other memory have no copy to compute with");
-        return t.copies.computeIfAbsent(type,
-                missing -> new ComputeCopy(device, weights.table(), t.device, type, t.arena));
+        for (ComputeCopy there : t.copies)
+            if (there.type() == type) return there;
+        var copy = new ComputeCopy(device, weights.table(), t.device, type, t.arena);
+        t.copies.add(copy);
+        return copy;
     }
 
     /** Kernels have written, or are about to write, (a part of) shared memory. */
     void changed(MemorySegment host) {
         Twin t = of(host);
-        if (t.copies.isEmpty()) return;
-        for (ComputeCopy copy : t.copies.values())
-            copy.outdate();
+        for (int i = 0; i < t.copies.size(); i++)
+            t.copies.get(i).outdate();
     }
 
     void toHost(MemorySegment host) {
