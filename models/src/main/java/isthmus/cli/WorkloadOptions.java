@@ -1,6 +1,8 @@
 package isthmus.cli;
 
+import isthmus.graph.Rewrites;
 import isthmus.profile.Workload;
+import java.util.List;
 import picocli.CommandLine.Option;
 
 /** The training step that a command times; what is not said is as the model is usually compared. */
@@ -23,8 +25,13 @@ final class WorkloadOptions {
     @Option(names = "--optimizer", paramLabel = "NAME", description = "sgd, adam or adamw. Default: adamw.")
     private String optimizer = "adamw";
 
+    @Option(names = "--without", split = ",", paramLabel = "REWRITE", description = "Leave out rewrites of the compiler, to see what"
+            + " they give: norm-fusion, pool-first, shared-statistics, gradient-sums, channel-blocks, in-place; or all.")
+    private List<String> without = List.of();
+
     Workload of(String model) {
         try {
+            leaveOut();
             Workload usual = Workload.usual(model, precision);
             var work = new Workload(model, or(batch, usual.batch()), precision, or(size, usual.size()),
                     or(channels, usual.channels()), or(classes, usual.classes()), optimizer);
@@ -33,6 +40,14 @@ final class WorkloadOptions {
         } catch (IllegalArgumentException e) {
             throw new CliException(Exit.USAGE, e.getMessage(), e);
         }
+    }
+
+    /** Programs are compiled with what the property says, wherever in the process that is. */
+    private void leaveOut() {
+        if (without.isEmpty()) return;
+        String rewrites = without.equals(List.of("all")) ? "none" : "-" + String.join(",-", without);
+        Rewrites.parse(rewrites);
+        System.setProperty(Rewrites.PROPERTY, rewrites);
     }
 
     private static int or(Integer said, int usual) { return said == null ? usual : said; }
