@@ -44,7 +44,12 @@ final class BenchCompareCommand extends Command {
     @Mixin
     private Cores cores;
 
-    @Option(names = "--out", paramLabel = "DIR", description = "Where the results go. Default: bench/results.")
+    @Option(names = "--all", description = "All five networks, each at its usual size. The default.")
+    private boolean all;
+
+    @Option(names = {"--report",
+            "--out"}, paramLabel = "DIR", description = "Where the results go, as DATE-MACHINE-peers.json and .md."
+                    + " Default: bench/results.")
     private Path out;
 
     @Override
@@ -52,6 +57,9 @@ final class BenchCompareCommand extends Command {
         int threads = cores.threads();
         if (runs < 1 || steps < 1)
             throw new CliException(Exit.USAGE, "--runs is " + runs + ", --steps " + steps + "; each is 1 or more");
+        if (all && (!models.equals(ALL) || batch != null || size != null))
+            throw new CliException(Exit.USAGE, "--all is every network at its usual size; leave it out, or --models,"
+                    + " --batch and --size");
         List<Workload> work = workloads();
         Path home = Path.of(System.getProperty("isthmus.home", ""));
         Path script = home.resolve("bench/peer/torch_train.py");

@@ -75,9 +75,10 @@ final class ProfileCommand extends Command {
                 p.arenaMb(),
                 p.weightsMb(), p.buildS(), p.buildAgainS()));
         terminal.print(String.format(Locale.ROOT,
-                "step %.1f ms = %.1f images/s; %d calls take %.1f ms, move %.2f GB and compute %.1f GFLOP%n",
-                p.stepMs(),
-                p.batch() * 1e3 / p.stepMs(), p.calls(), p.callsMs(), p.gbPerStep(), p.gflopPerStep()));
+                "step %.1f ms = %.1f images/s; %d calls take %.1f ms, move %.2f GB and compute %.1f GFLOP; host work %.3f ms,"
+                        + " the step is %.2f times its calls%n",
+                p.stepMs(), p.batch() * 1e3 / p.stepMs(), p.calls(), p.callsMs(), p.gbPerStep(), p.gflopPerStep(),
+                p.hostMs(), p.overhead()));
         terminal.print(byOp(p.rows()));
         List<Profile.Row> shown = all
                 ? p.rows()

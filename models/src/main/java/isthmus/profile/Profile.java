@@ -34,16 +34,18 @@ public final class Profile {
      *
      * @param stepMs median time of a step as it runs in training
      * @param callsMs sum of the rows
+     * @param overhead {@code stepMs / callsMs}: what a step takes beyond its calls; 1 for nothing
      * @param hostUsPerCall least time of a call whose kernel has next to nothing to do
+     * @param hostMs the same for all calls of a step
      * @param buildS time to build the program, and again in the same process, when kernels are known by their shapes
      * @param arenaMb memory of activations and scratch, MiB
      * @param weightsMb weights, gradients and the optimizer's moments, MiB
      * @param gbPerStep least traffic of a step
      */
     public record Result(String model, int batch, String dtype, int size, int threads, String machine,
-            double copyGbPerS, double peakGflopPerS, double peakF32GflopPerS, double hostUsPerCall, double buildS,
-            double buildAgainS, double arenaMb, double weightsMb, int calls, double stepMs, double callsMs,
-            double gbPerStep, double gflopPerStep, List<Row> rows) {}
+            double copyGbPerS, double peakGflopPerS, double peakF32GflopPerS, double hostUsPerCall, double hostMs,
+            double buildS, double buildAgainS, double arenaMb, double weightsMb, int calls, double stepMs,
+            double callsMs, double overhead, double gbPerStep, double gflopPerStep, List<Row> rows) {}
 
     private static final int WARM_UP = 2;
     private static final double MB = 1 << 20;
@@ -83,15 +85,17 @@ public final class Profile {
             stepMs = StepBenchmark.median(nanos[0]) / 1e6;
             rows = rows(trainer, Arrays.copyOfRange(nanos, 1, nanos.length));
         }
+        double calls = rows.stream().mapToDouble(Row::ms).sum();
         begin = System.nanoTime();
         work.compile(work.network(), backend).close();
         build[1] = (System.nanoTime() - begin) / 1e9;
         return new Result(work.model(), work.batch(), precision.name().toLowerCase(Locale.ROOT), work.size(), threads,
                 Machine.here().toString(), round(roofline.bytesPerSecond() / 1e9), round(roofline.half() / 1e9),
                 round(roofline.float32() / 1e9), StepBenchmark.round(roofline.callNanos() / 1e3, 3),
+                StepBenchmark.round(roofline.callNanos() * rows.size() / 1e6, 3),
                 StepBenchmark.round(build[0], 3), StepBenchmark.round(build[1], 3),
                 round(program.plan().bytes() / MB), round(weights / MB), rows.size(), StepBenchmark.round(stepMs, 2),
-                StepBenchmark.round(rows.stream().mapToDouble(Row::ms).sum(), 2),
+                StepBenchmark.round(calls, 2), StepBenchmark.round(stepMs / calls, 3),
                 StepBenchmark.round(rows.stream().mapToLong(Row::bytes).sum() / 1e9, 3),
                 StepBenchmark.round(rows.stream().mapToLong(Row::flops).sum() / 1e9, 3), rows);
     }

@@ -65,7 +65,16 @@ class CommandLineTest {
             "import --model resnet34 x.pth|2|--out",
             "submit --kit %s no.json|3|no.json", "submit job.json|2|--kit",
             "status --kit %s x --fetch newest|2|best and last",
-            "demo --data %s|3|train.csv"})
+            "demo --data %s|3|train.csv", "bench|2|say what to time", "profile resnet43|2|resnet34",
+            "profile convnet2 --steps 0|2|--steps is 0", "profile convnet2 --precision fp8|2|fp8",
+            "profile convnet2 --threads 4096|2|--force", "bench train --model convnet2 --batch 0|2|batch 0",
+            "bench train|2|--model", "bench train --model convnet2 --optimizer adagrad|2|adagrad",
+            "bench compare|2|--python", "bench compare --python python --models vgg16|2|has no vgg16",
+            "bench compare --python python --runs 0|2|--runs is 0",
+            "bench compare --python python --all --batch 4|2|--all is every network",
+            "bench loader --model convnet2 --data no.csv|3|no.csv",
+            "bench loader --model segresnet --data no.csv|2|volumes",
+            "bench loader --model convnet2 --data no.csv --workers 0|2|--workers 0"})
     void errorsAreOneMessageAndACode(String command, int code, String words) {
         String text = command == null ? "" : command.replace("%s", folder.toString());
         Said said = run(text.isEmpty() ? new String[0] : text.split(" "));
