@@ -7,6 +7,9 @@
 #include "../cuda/optim.cu"
 #include "../cuda/pool.cu"
 #include "../cuda/upsample.cu"
+namespace depthwise_convolution {
+#include "../cuda/depthwise.cu"
+}
 namespace elementwise {
 #include "../cuda/elementwise.cu"
 }

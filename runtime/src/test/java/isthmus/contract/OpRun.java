@@ -18,6 +18,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -73,6 +74,12 @@ final class OpRun implements AutoCloseable {
             if (!a.isParameter()) pack(a, program.input(a.name()));
         ChannelsLast.pack(dy, shape, DType.F32, program.input(UPSTREAM));
         program.run();
+    }
+
+    /** The first word of what runs each op whose name begins so. */
+    List<String> implementations(String op) {
+        return program.listing().stream().filter(l -> l.startsWith(op))
+                .map(l -> l.contains("  own ") ? "own" : l.contains("  cudnn ") ? "cudnn" : l).toList();
     }
 
     float[] y() { return ChannelsLast.unpack(program.output("y"), shape, DType.F32); }

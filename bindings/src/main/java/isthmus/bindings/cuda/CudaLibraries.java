@@ -30,6 +30,11 @@ public record CudaLibraries(CudaDriver driver, Nvrtc nvrtc, CublasLt cublasLt, C
         return Emulated.LIBRARIES;
     }
 
+    /** Whether these are the emulation, whose times mean nothing. */
+    public boolean isEmulation() {
+        return !System.getProperty(EMULATION, "").isBlank() && this == Emulated.LIBRARIES;
+    }
+
     /** Why training cannot use these libraries; empty if it can. Says nothing of whether there is a GPU. */
     public Optional<String> problem() {
         return problems().stream().findFirst();

@@ -6,8 +6,13 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 
-/** Chooses among engines by running each, once for a shape, device and library; the choice is kept in the user's cache. */
+/**
+ * Chooses among engines by running each, once for a shape, device and library; the choice is kept in the user's cache. The
+ * emulation's times say nothing: there our own engines go first, so that their kernels are run.
+ */
 final class ConvChoice {
+    /** System property: only engines whose name begins with this, where there are any; {@code own} or {@code cudnn}. */
+    static final String ENGINES = "isthmus.cuda.convolutions";
     private static final int RUNS = 5;
     /** What is this many times slower than the best on its first run is not run again. */
     private static final float HOPELESS = 2;
@@ -19,7 +24,8 @@ final class ConvChoice {
     /** The fastest; the others are not closed. */
     static ConvEngine best(Device device, ConvProblem problem, List<ConvEngine> engines) {
         List<ConvEngine> small = engines.stream().filter(e -> e.scratch() <= MOST_SCRATCH).toList();
-        List<ConvEngine> all = small.isEmpty() ? engines : small;
+        List<ConvEngine> all = named(small.isEmpty() ? engines : small,
+                System.getProperty(ENGINES, device.libraries.isEmulation() ? "own" : ""));
         if (all.size() == 1) return all.getFirst();
         List<String> key = List.of(device.name + " " + device.multiprocessors,
                 Long.toString(device.libraries.cudnn().version()), problem.key(),
@@ -29,6 +35,11 @@ final class ConvChoice {
         String name = new String(kept, StandardCharsets.UTF_8);
         // A damaged file names no engine: then the library's first choice serves.
         return all.stream().filter(e -> e.name().equals(name)).findFirst().orElse(all.getFirst());
+    }
+
+    private static List<ConvEngine> named(List<ConvEngine> engines, String prefix) {
+        List<ConvEngine> some = engines.stream().filter(e -> e.name().startsWith(prefix)).toList();
+        return some.isEmpty() ? engines : some;
     }
 
     private static ConvEngine fastest(Device device, ConvProblem problem, List<ConvEngine> all) {

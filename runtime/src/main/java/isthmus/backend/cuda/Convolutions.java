@@ -67,6 +67,7 @@ final class Convolutions {
         refuseWrong3d(d.libraries.cudnn().version(), first);
         List<ConvPlan> plans = new ArrayList<>();
         List<ConvEngine> engines = new ArrayList<>();
+        DepthwiseConv.of(d, first).ifPresent(engines::add);
         for (ConvProblem problem : problems) {
             ConvPlan plan = new ConvPlan(ConvTarget.of(d.libraries.cudnn(), d.cudnn), problem,
                     Boolean.getBoolean(TF32));

@@ -31,24 +31,24 @@ final class KernelSources implements AutoCloseable {
 
     private static Map<String, String> files() {
         Map<String, String> all = new HashMap<>();
-        Map.of("elementwise",
-                "relu relu_backward add multiply sigmoid sigmoid_backward silu silu_backward dropout stochastic_depth"
-                        + " fill convert",
-                "layout", "channels_first channels_last column_sum add_bias", "norm",
-                "norm_sums norm_statistics norm_apply norm_backward_sums norm_backward_finish norm_backward_apply"
+        for (String line : List.of(
+                "elementwise relu relu_backward add multiply sigmoid sigmoid_backward silu silu_backward dropout"
+                        + " stochastic_depth fill convert",
+                "layout channels_first channels_last column_sum add_bias",
+                "norm norm_sums norm_statistics norm_apply norm_backward_sums norm_backward_finish norm_backward_apply"
                         + " frozen_norm_backward update_statistics",
-                "pool",
-                "max_pool max_pool_backward avg_pool avg_pool_backward global_avg_pool global_avg_pool_backward",
-                "loss", "loss_scale cross_entropy bce_with_logits focal smooth_l1", "dice",
-                "dice_sums dice_finish dice_gradient", "channels",
-                "copy_columns scale_channels scale_channels_backward", "upsample", "upsample upsample_backward",
-                "detection", "detection_keys detection_choose detection_sort detection_draw detection_loss", "optim",
-                "sgd adam proximal axpy average squares add_parts step_begin step_decide step_undo sgd_step adam_step"
-                        + " copy_weights")
-                .forEach((file, kernels) -> {
-                    for (String k : kernels.split(" ", -1))
-                        all.put(k, file);
-                });
+                "pool max_pool max_pool_backward avg_pool avg_pool_backward global_avg_pool global_avg_pool_backward",
+                "loss loss_scale cross_entropy bce_with_logits focal smooth_l1",
+                "dice dice_sums dice_finish dice_gradient",
+                "channels copy_columns scale_channels scale_channels_backward", "upsample upsample upsample_backward",
+                "depthwise depthwise depthwise_data depthwise_weights depthwise_finish",
+                "detection detection_keys detection_choose detection_sort detection_draw detection_loss",
+                "optim sgd adam proximal axpy average squares add_parts step_begin step_decide step_undo sgd_step adam_step"
+                        + " copy_weights")) {
+            String[] names = line.split(" ", -1);
+            for (int i = 1; i < names.length; i++)
+                all.put(names[i], names[0]);
+        }
         return all;
     }
 
