@@ -1,6 +1,6 @@
 /* Depthwise convolution over height and width, channels-last, kernels of 3x3 and 5x5: each channel by itself, so it is bound
  * by memory. A thread sums a tile of neighbouring places of a line for a pack of channels, and a value that was read once
- * serves all taps that lie over it. Weights are the float32 parameters [C,K,K] as they lie, in shared memory by tap. */
+ * serves all taps that lie over it. Weights are [C,K,K]; a block has its own in shared memory by tap, float32. */
 #include "kernel.cuh"
 #include "window.cuh"
 
@@ -30,10 +30,10 @@ INLINE i64 tiles_of(const Window &w, const int *size) {
 }
 
 /* The block's weights by tap, V channels of PACKS packs; zeros beside the last channel. */
-template <int K, int V> INLINE void share_weights(float (*shared)[PACKS * V], const float *weights, i64 first, int channels) {
+template <class T, int K, int V> INLINE void share_weights(float (*shared)[PACKS * V], const T *weights, i64 first, int channels) {
     for (int i = threadIdx.y * PACKS + threadIdx.x; i < K * K * PACKS * V; i += THREADS) {
         int tap = i % (K * K), c = i / (K * K);
-        shared[tap][c] = first + c < channels ? weights[(first + c) * (K * K) + tap] : 0;
+        shared[tap][c] = first + c < channels ? to_float(weights[(first + c) * (K * K) + tap]) : 0;
     }
     __syncthreads();
 }
@@ -44,11 +44,11 @@ template <class T, int V> INLINE void add_product(float *sum, const Pack<T, V> &
 }
 
 /* Blocks: x along packs of channels, y along tiles. */
-template <class T, int K, int S> INLINE void depthwise(const Window &w, const T *x, const float *weights, T *y) {
+template <class T, int K, int S> INLINE void depthwise(const Window &w, const T *x, const T *weights, T *y) {
     const int V = Widest<T>::V;
     __shared__ float shared[K * K][PACKS * V];
     i64 first = (i64)blockIdx.x * PACKS * V, c = first + (i64)threadIdx.x * V;
-    share_weights<K, V>(shared, weights, first, w.channels);
+    share_weights<T, K, V>(shared, weights, first, w.channels);
     if (c >= w.channels) return;
     i64 all = tiles_of(w, w.out);
     for (i64 i = (i64)blockIdx.y * TILES + threadIdx.y; i < all; i += (i64)gridDim.y * TILES) {
@@ -84,11 +84,11 @@ template <class T, int K, int S> INLINE void depthwise(const Window &w, const T 
 }
 
 /* Each place of dx gathers from the outputs whose windows cover it. Blocks as above. */
-template <class T, int K, int S> INLINE void depthwise_data(const Window &w, const T *dy, const float *weights, T *dx) {
+template <class T, int K, int S> INLINE void depthwise_data(const Window &w, const T *dy, const T *weights, T *dx) {
     const int V = Widest<T>::V;
     __shared__ float shared[K * K][PACKS * V];
     i64 first = (i64)blockIdx.x * PACKS * V, c = first + (i64)threadIdx.x * V;
-    share_weights<K, V>(shared, weights, first, w.channels);
+    share_weights<T, K, V>(shared, weights, first, w.channels);
     if (c >= w.channels) return;
     i64 all = tiles_of(w, w.in);
     for (i64 i = (i64)blockIdx.y * TILES + threadIdx.y; i < all; i += (i64)gridDim.y * TILES) {
@@ -194,11 +194,11 @@ KERNEL depthwise_finish(const float *partial, float *dw, i64 shares, i64 taps, i
 HOST_KERNEL(depthwise_finish)
 
 #define DEPTHWISE(S, T, K, STEP) \
-    KERNEL depthwise_##S##_k##K##s##STEP(Window w, const T *x, const float *weights, T *y) { \
+    KERNEL depthwise_##S##_k##K##s##STEP(Window w, const T *x, const T *weights, T *y) { \
         depthwise<T, K, STEP>(w, x, weights, y); \
     } \
     HOST_KERNEL_SYNC(depthwise_##S##_k##K##s##STEP) \
-    KERNEL depthwise_data_##S##_k##K##s##STEP(Window w, const T *dy, const float *weights, T *dx) { \
+    KERNEL depthwise_data_##S##_k##K##s##STEP(Window w, const T *dy, const T *weights, T *dx) { \
         depthwise_data<T, K, STEP>(w, dy, weights, dx); \
     } \
     HOST_KERNEL_SYNC(depthwise_data_##S##_k##K##s##STEP) \

@@ -7,7 +7,8 @@ import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A convolution by one of cuDNN's plans. Gradients of weights come as {@code [O,taps,I]} and are put in order after. Owns the plan, which may have other candidates that are engines, too.
+ * A convolution by one of cuDNN's plans. Gradients of weights come as {@code [O,taps,I]} and are put in order after. Owns
+ * the plan, which may have other candidates that are engines, too.
  */
 record CudnnConv(Device device, ConvPlan plan, ConvPlan.Candidate candidate) implements ConvEngine {
     private static final long ALIGNMENT = 256;

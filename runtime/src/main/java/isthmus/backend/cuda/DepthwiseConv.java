@@ -7,7 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Optional;
 
-/** Depthwise convolution in two dimensions by our own kernels, which read the float32 parameters as they lie. */
+/** Depthwise convolution in two dimensions by our own kernels; with one input a filter, {@code [O,taps,I]} is the parameters' order. */
 record DepthwiseConv(Device device, ConvProblem problem) implements ConvEngine {
     private static final int TILE = 4;
     private static final int PACKS = 16;
