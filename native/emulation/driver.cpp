@@ -36,7 +36,10 @@ struct Module {
 };
 std::set<Module *> modules;
 
+long long limit_mib;
+
 size_t total() {
+    if (limit_mib > 0) return (size_t)limit_mib << 20;
     const char *mib = getenv("ISTHMUS_EMULATION_MIB");
     return (mib ? strtoull(mib, nullptr, 10) : 8192) << 20;
 }
@@ -89,6 +92,10 @@ API int cuDeviceGetName(char *name, int most, int device) {
 }
 API int cuDeviceGetAttribute(int *value, int attribute, int device) {
     if (device != 0) return INVALID_DEVICE;
+    if (attribute <= -1000000) {
+        limit_mib = -1000000 - attribute;
+        return OK;
+    }
     if (attribute <= -1000) {
         emulation::lose_at(-1000 - attribute);
         return OK;

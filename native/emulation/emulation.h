@@ -52,7 +52,8 @@ bool races(void *stream, const std::vector<Reach> &all);
 void forget(void *stream);
 
 /* Calls since the process began; cuDeviceGetAttribute gives counter i for the attribute -1 - i. For -1000 - n it lets the
- * n-th launch of a kernel or graph from now on fail, as does the environment variable ISTHMUS_EMULATION_LOSE_AT=n. */
+ * n-th launch of a kernel or graph from now on fail, as does the environment variable ISTHMUS_EMULATION_LOSE_AT=n; for
+ * -1000000 - n the device has n MiB from now on, 0 being what ISTHMUS_EMULATION_MIB says. */
 enum Counter { GRAPH_LAUNCHES, KERNEL_LAUNCHES, STREAM_WAITS, EVENT_WAITS, ALLOCATIONS, COPIES_IN, COPIES_OUT, COUNTERS };
 void count(Counter what);
 int counted(int what);

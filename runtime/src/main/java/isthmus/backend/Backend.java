@@ -122,6 +122,11 @@ public interface Backend extends AutoCloseable {
     /** What {@code amp} means on this device. */
     default Precision amp() { return Precision.BF16; }
 
+    /** Why the device can do nothing more for this process, as when a GPU was lost; empty if it can. To be asked after a failure. */
+    default Optional<String> loss() {
+        return Optional.empty();
+    }
+
     /** Bytes that {@link #allocate} can still give without taking them from others. */
     long freeBytes();
 

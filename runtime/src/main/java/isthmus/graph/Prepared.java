@@ -118,6 +118,11 @@ final class Prepared implements AutoCloseable {
         return exchanged.contains(v.id());
     }
 
+    /** What inputs and outputs take beside the arena: twice, as the next batch is on its way while one is computed. */
+    long exchangedBytes() {
+        return 2 * graph.values().stream().filter(this::isExchanged).mapToLong(this::bytes).sum();
+    }
+
     /** The parameter whose gradient a value is, or nothing. */
     Optional<String> gradientOf(Value v) {
         return Optional.ofNullable(gradients.get(v.id()));

@@ -103,7 +103,7 @@ public final class Program implements AutoCloseable {
         Prepared prepared = Prepared.of(graph, backend, precision, rewrites);
         try {
             long bytes = prepared.plan().bytes();
-            long more = shared == null ? bytes : shared.missing(bytes);
+            long more = (shared == null ? bytes : shared.missing(bytes)) + prepared.exchangedBytes();
             long free = backend.freeBytes();
             if (more > 0 && more > free - besides)
                 throw new MemoryException("this batch", more + besides, free, "use a smaller one");
@@ -111,6 +111,13 @@ public final class Program implements AutoCloseable {
         } catch (RuntimeException | Error e) {
             prepared.close();
             throw e;
+        }
+    }
+
+    /** What a graph would take: the arena, and what is exchanged with a device; none is allocated. */
+    public static long neededBytes(Graph graph, Backend backend, Precision precision) {
+        try (Prepared prepared = Prepared.of(graph, backend, precision, Rewrites.chosen())) {
+            return prepared.plan().bytes() + prepared.exchangedBytes();
         }
     }
 

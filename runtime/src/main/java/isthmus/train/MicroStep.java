@@ -36,7 +36,7 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
                     program.output(Loss.LOSS));
         } catch (MemoryException e) {
             var limit = new BatchLimit(n -> besides
-                    + Program.arenaBytes(graph(model, options, n, backend), backend, options.precision()), e.free());
+                    + Program.neededBytes(graph(model, options, n, backend), backend, options.precision()), e.free());
             throw limit.refusal("model " + model.name(), batch, e.needed());
         }
     }

@@ -128,11 +128,7 @@ public final class Trainer implements AutoCloseable {
             this.scaler = half ? new LossScaler(options.update.lossScaling()) : null;
             this.guard = half ? new StatisticsGuard(weights, backend, arena) : null;
             this.full = compile(options.batch);
-            // What a device does not do alone: sums over batches and averages over time.
-            this.device = deviceSteps == 0 || sum != null || average != null
-                    ? Optional.empty()
-                    : DeviceSteps.of(options, backend, optimizer, scaler, full, weights, gradients,
-                            deviceSteps, arena);
+            this.device = deviceSteps(deviceSteps);
         } catch (RuntimeException e) {
             workspace.close();
             arena.close();
@@ -140,8 +136,26 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
+    private Optional<DeviceSteps> deviceSteps(int rows) {
+        // What a device does not do alone: sums over batches and averages over time.
+        if (rows == 0 || sum != null || average != null) return Optional.empty();
+        try {
+            return DeviceSteps.of(options, backend, optimizer, scaler, full, weights, gradients, rows, arena);
+        } catch (RuntimeException e) {
+            full.close();
+            throw e;
+        }
+    }
+
     private MicroStep compile(int batch) {
-        return MicroStep.compile(model, options, batch, backend, weights, gradients, workspace, weightBytes());
+        return MicroStep.compile(model, options, batch, backend, weights, gradients, workspace, besides());
+    }
+
+    /** Bytes of free memory that are spoken for: what the host has allocated and not written, or the weights' copy of a device. */
+    private long besides() {
+        if (!backend.hasOwnMemory()) return weightBytes();
+        final long bookkeeping = 1 << 20;
+        return full != null ? 0 : weights.table().elements() * options.precision.compute().bytes() + bookkeeping;
     }
 
     /** Bytes that weights, gradients, moments and averages take. */

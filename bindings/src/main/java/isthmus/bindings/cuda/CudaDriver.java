@@ -176,12 +176,15 @@ public final class CudaDriver {
         checked.call("cuMemFree", () -> (int) free.invokeExact(pointer));
     }
 
-    /** Pinned host memory, owned by the arena. */
-    public MemorySegment allocHost(long bytes, Arena arena) {
-        MemorySegment p = checked.pointer("cuMemHostAlloc",
+    /** Pinned host memory, a segment of length 0. */
+    public MemorySegment allocHost(long bytes) {
+        return checked.pointer("cuMemHostAlloc",
                 (a, out) -> (int) hostAlloc.invokeExact(out, bytes, CudaConstants.CU_MEMHOSTALLOC_PORTABLE));
-        return NativeMemory.owned(p, bytes, arena,
-                s -> checked.call("cuMemFreeHost", () -> (int) hostFree.invokeExact(s)));
+    }
+
+    /** Gives pinned host memory back. */
+    public void freeHost(MemorySegment pinned) {
+        checked.call("cuMemFreeHost", () -> (int) hostFree.invokeExact(pinned));
     }
 
     /** Copies from the host, in the stream's order. */

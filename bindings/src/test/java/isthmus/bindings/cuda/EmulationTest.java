@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import isthmus.bindings.NativeException;
+import isthmus.bindings.NativeMemory;
 import isthmus.bindings.cudnn.Cudnn;
 import isthmus.bindings.cudnn.CudnnConstants;
 import java.lang.foreign.Arena;
@@ -42,6 +43,10 @@ class EmulationTest {
         if (stream == null) return;
         driver.streams().destroy(stream);
         driver.releaseContext(0);
+    }
+
+    private MemorySegment pinned(Arena arena) {
+        return NativeMemory.owned(driver.allocHost(BYTES), BYTES, arena, driver::freeHost);
     }
 
     private static void refused(String word, Runnable call) {
@@ -85,7 +90,7 @@ class EmulationTest {
         try (Arena arena = Arena.ofConfined()) {
             long p = driver.alloc(BYTES);
             driver.fill(p, 7, BYTES / Integer.BYTES, stream);
-            MemorySegment host = driver.allocHost(BYTES, arena).fill((byte) 0);
+            MemorySegment host = pinned(arena).fill((byte) 0);
             driver.copyToHost(host, p, BYTES, stream);
             assertEquals(0, host.get(ValueLayout.JAVA_INT, 0), "before anyone waited");
             driver.streams().synchronize(stream);
@@ -98,7 +103,7 @@ class EmulationTest {
     void pinnedMemoryWrittenTooEarlyIsAnError() {
         try (Arena arena = Arena.ofConfined()) {
             long p = driver.alloc(BYTES);
-            MemorySegment host = driver.allocHost(BYTES, arena).fill((byte) 1);
+            MemorySegment host = pinned(arena).fill((byte) 1);
             driver.copyToDevice(p, host, BYTES, stream);
             host.fill((byte) 2);
             refused("on its way", () -> driver.streams().synchronize(stream));

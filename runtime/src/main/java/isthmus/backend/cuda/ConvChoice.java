@@ -1,6 +1,8 @@
 package isthmus.backend.cuda;
 
+import isthmus.bindings.NativeException;
 import isthmus.bindings.UserCache;
+import isthmus.bindings.cuda.CudaConstants;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
@@ -30,9 +32,16 @@ final class ConvChoice {
         List<String> key = List.of(device.name + " " + device.multiprocessors,
                 Long.toString(device.libraries.cudnn().version()), problem.key(),
                 all.stream().map(ConvEngine::name).toList().toString());
-        byte[] kept = UserCache.ofUser().get("plans", "conv", key,
-                () -> fastest(device, problem, all).name().getBytes(StandardCharsets.UTF_8));
-        String name = new String(kept, StandardCharsets.UTF_8);
+        String name;
+        try {
+            byte[] kept = UserCache.ofUser().get("plans", "conv", key,
+                    () -> fastest(device, problem, all).name().getBytes(StandardCharsets.UTF_8));
+            name = new String(kept, StandardCharsets.UTF_8);
+        } catch (NativeException e) {
+            if (e.status() != CudaConstants.CUDA_ERROR_OUT_OF_MEMORY) throw e;
+            // A step of this size will not fit either, which is told when all of it is planned.
+            return all.getFirst();
+        }
         // A damaged file names no engine: then the library's first choice serves.
         return all.stream().filter(e -> e.name().equals(name)).findFirst().orElse(all.getFirst());
     }

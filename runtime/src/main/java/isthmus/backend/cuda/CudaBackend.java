@@ -188,6 +188,9 @@ final class CudaBackend implements Backend {
     }
 
     @Override
+    public Optional<String> loss() { return device.loss(); }
+
+    @Override
     public Precision amp() { return Precision.F16; }
 
     @Override
@@ -201,7 +204,6 @@ final class CudaBackend implements Backend {
 
     @Override
     public void close() {
-        device.enter();
         arena.close();
         device.close();
     }

@@ -9,6 +9,7 @@ import isthmus.bindings.cuda.CudaStreams;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /** One GPU: its context, the stream that all work goes to, and the handles of the libraries. Used by one thread at a time. */
@@ -86,38 +87,60 @@ final class Device implements AutoCloseable {
             throw e.in(String.format(Locale.ROOT, "%s has no %.2f GB left, %.2f GB are free; use a smaller batch", name,
                     bytes / 1e9, driver.freeMemory() / 1e9));
         }
-        NativeMemory.owned(MemorySegment.ofAddress(at), 0, arena, s -> {
-            enter();
-            driver.free(s.address());
-        });
+        owned(MemorySegment.ofAddress(at), 0, arena, s -> driver.free(s.address()));
         return at;
+    }
+
+    /** Pinned memory of the host that may hold anything, owned by the arena. */
+    MemorySegment allocHost(long bytes, Arena arena) {
+        return owned(driver.allocHost(bytes), bytes, arena, driver::freeHost);
     }
 
     /** A stream besides {@link #stream}, owned by the arena. */
     MemorySegment stream(Arena arena) {
-        return owned(streams.create(), arena, streams::destroy);
+        return owned(streams.create(), 0, arena, streams::destroy);
     }
 
     /** An event without a clock, owned by the arena. */
     MemorySegment event(Arena arena) {
-        return owned(streams.createEvent(false), arena, streams::destroyEvent);
+        return owned(streams.createEvent(false), 0, arena, streams::destroyEvent);
     }
 
-    private MemorySegment owned(MemorySegment handle, Arena arena, Consumer<MemorySegment> release) {
-        return NativeMemory.owned(handle, 0, arena, s -> {
+    private MemorySegment owned(MemorySegment handle, long bytes, Arena arena, Consumer<MemorySegment> release) {
+        return NativeMemory.owned(handle, bytes, arena, s -> release(() -> release.accept(s)));
+    }
+
+    /** Gives something back; what a lost GPU had is gone already. */
+    void release(Runnable give) {
+        try {
             enter();
-            release.accept(s);
-        });
+            give.run();
+        } catch (NativeException e) {
+            if (loss().isEmpty()) throw e;
+        }
+    }
+
+    /** Why nothing can be computed here any more; empty if it can. A lost GPU says so at every call, other errors are told once. */
+    Optional<String> loss() {
+        Optional<String> told = Optional.empty();
+        final int calls = 2;
+        for (int i = 0; i < calls; i++) {
+            try {
+                synchronize();
+                return Optional.empty();
+            } catch (NativeException e) {
+                told = Optional.of(name + " is lost to this process: " + e.getMessage());
+            }
+        }
+        return told;
     }
 
     @Override
     public void close() {
-        enter();
-        synchronize();
-        kernels.close();
-        libraries.cublasLt().destroy(cublasLt);
-        libraries.cudnn().destroy(cudnn);
-        streams.destroy(stream);
+        if (loss().isEmpty()) kernels.close();
+        release(() -> libraries.cublasLt().destroy(cublasLt));
+        release(() -> libraries.cudnn().destroy(cudnn));
+        release(() -> streams.destroy(stream));
         driver.releaseContext(device);
     }
 }

@@ -37,7 +37,7 @@ final class PinnedFeed implements Feed {
         for (int b = 0; b < buffers; b++) {
             copied[b] = device.event(arena);
             for (int i = 0; i < bytes.length; i++)
-                slots[b][i] = device.driver.allocHost(bytes[i], arena).fill((byte) 0);
+                slots[b][i] = device.allocHost(bytes[i], arena).fill((byte) 0);
         }
         for (int i = 0; i < bytes.length; i++)
             staging[i] = device.allocate(bytes[i], arena);

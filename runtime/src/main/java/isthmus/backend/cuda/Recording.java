@@ -45,7 +45,7 @@ final class Recording implements Backend.Repeated {
 
     @Override
     public void close() {
-        if (exec.address() != 0) device.streams.destroyExec(exec);
+        if (exec.address() != 0) device.release(() -> device.streams.destroyExec(exec));
         exec = MemorySegment.NULL;
     }
 }

@@ -36,7 +36,7 @@ final class Twins {
     MemorySegment allocate(long bytes, Arena arena) {
         long size = Math.max(bytes, 1);
         long at = device.allocate(size, arena);
-        MemorySegment host = device.driver.allocHost(size, arena).fill((byte) 0);
+        MemorySegment host = device.allocHost(size, arena).fill((byte) 0);
         Twin twin = new Twin(host, NativeMemory.view(MemorySegment.ofAddress(at), size), arena);
         all.add(twin);
         // The device memory goes with the arena; the pair is forgotten with it.
