@@ -84,7 +84,7 @@ public record Roofline(double bytesPerSecond, double float32, double half, doubl
     /** Seconds of the fastest run, or of the median one. */
     private static double best(Graph graph, Backend backend, Precision precision, int runs, boolean fastest) {
         try (Arena arena = Arena.ofConfined()) {
-            WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
+            WeightBuffer weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
             weights.segment().fill(PATTERN);
             try (Program program = Program.compile(graph, backend, precision, weights, null)) {
                 program.input("x").fill(PATTERN);

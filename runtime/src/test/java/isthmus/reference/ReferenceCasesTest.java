@@ -7,9 +7,7 @@ import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 import isthmus.backend.Backend;
 import isthmus.backend.BackendProvider;
 import isthmus.backend.Backends;
-import isthmus.backend.Precision;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -52,25 +50,13 @@ class ReferenceCasesTest {
 
     @TestFactory
     Stream<DynamicNode> everyCase() throws IOException {
-        List<Path> files;
-        try (Stream<Path> all = Files.list(folder())) {
-            files = all.filter(f -> f.getFileName().toString().endsWith(".json") && !f.endsWith("fill.json")).sorted()
-                    .toList();
-        }
+        List<Path> files = ReferenceMain.files(folder());
         assertTrue(!files.isEmpty(), "no reference cases in " + folder().toAbsolutePath());
         return files.stream().map(f -> dynamicTest(f.getFileName().toString(), () -> run(Case.read(f))));
     }
 
     private void run(Case c) {
-        List<Outcome> results = switch (c.kind()) {
-            case "op" -> List.of(OpCases.run(c, backend));
-            case "loss" -> List.of(LossCases.run(c, backend));
-            case "optimizer" -> List.of(OptimizerCases.run(c, backend));
-            case "schedule" -> List.of(ScheduleCases.run(c));
-            case "model" ->
-                List.of(ModelCases.run(c, Precision.FP32, backend), ModelCases.run(c, backend.amp(), backend));
-            default -> List.of(Outcome.skipped(c.name(), "-", "kind " + c.kind() + " is not known"));
-        };
+        List<Outcome> results = ReferenceMain.run(c, backend);
         for (Outcome o : results) {
             outcomes.add(o);
             System.out.println(o);
@@ -107,10 +93,7 @@ class ReferenceCasesTest {
     /** The case names of one folder are those of its files, so that a skipped one can be named. */
     @Test
     void namesAreThoseOfFiles() throws IOException {
-        try (Stream<Path> all = Files.list(Path.of("src", "test", "resources", "reference"))) {
-            all.filter(f -> f.getFileName().toString().endsWith(".json") && !f.endsWith("fill.json"))
-                    .forEach(f -> assertEquals(f.getFileName().toString(), Case.read(f).name() + ".json"));
-        }
+        for (Path f : ReferenceMain.files(Path.of("src", "test", "resources", "reference")))
+            assertEquals(f.getFileName().toString(), Case.read(f).name() + ".json");
     }
-
 }
