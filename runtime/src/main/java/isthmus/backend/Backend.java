@@ -92,11 +92,6 @@ public interface Backend extends AutoCloseable {
     /** Waits until all that was asked for is done. */
     default void synchronize() {}
 
-    /** The libraries' own text about the device, from which plans for it can be made where it is not; some devices have none. */
-    default Optional<String> description() {
-        return Optional.empty();
-    }
-
     /** A clock of the device's own time. */
     default Stopwatch stopwatch() { return new HostStopwatch(this); }
 

@@ -1,6 +1,5 @@
 package isthmus.bench.gpu;
 
-import isthmus.backend.Backend;
 import isthmus.backend.BackendProvider;
 import isthmus.backend.Backends;
 import isthmus.bindings.cuda.CudaLibraries;
@@ -37,13 +36,11 @@ final class VersionsPart {
 
     /** Writes cuDNN's text, from which plans for this device can be made elsewhere; returns the file's name, or why not. */
     private static String deviceText(String device, Path folder) throws IOException {
-        try (Backend backend = Backends.open(device, 1)) {
-            backend.enter();
-            String text = backend.description().orElse("");
-            if (text.isEmpty()) return "there is none";
+        try {
+            BackendProvider.Properties p = Backends.properties(device);
             Path file = folder.resolve("cudnn-device.json");
-            Files.writeString(file, text);
-            return file.getFileName().toString();
+            Files.writeString(file, p.text().strip() + "\n");
+            return file.getFileName() + ": " + p.device() + ", " + p.library();
         } catch (RuntimeException e) {
             return "none: " + e.getMessage();
         }

@@ -167,9 +167,6 @@ final class CudaBackend implements Backend {
     public void synchronize() { device.synchronize(); }
 
     @Override
-    public Optional<String> description() { return Optional.of(ConvTarget.text(device.libraries.cudnn(), device.cudnn)); }
-
-    @Override
     public Stopwatch stopwatch() { return new EventStopwatch(device); }
 
     @Override
