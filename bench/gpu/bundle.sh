@@ -63,7 +63,7 @@ done
 # Of our natives the sources of CUDA kernels; of the tests those that run the reference cases.
 "$jdk/bin/jar" --create --file "$bundle/lib/isthmus-cuda.jar" -C "$root/native/target/classes" isthmus/native/cuda \
     -C "$root/native/target/classes" isthmus/native/include
-"$jdk/bin/jar" --create --file "$bundle/lib/isthmus-reference.jar" -C "$root/runtime/target/test-classes" isthmus/reference
+"$jdk/bin/jar" --create --file "$bundle/lib/isthmus-reference.jar" -C "$root/runtime/target/test-classes" isthmus
 cp "$root"/runtime/src/test/resources/reference/*.json "$bundle/reference/"
 cp "$root/bench/peer/torch_train.py" "$bundle/peer/"
 cp "$here/check.sh" "$bundle/"

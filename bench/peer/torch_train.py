@@ -17,6 +17,7 @@ import sys
 import time
 
 MODELS = ("convnet2", "resnet34", "densenet121", "efficientnet_b0", "segresnet", "retinanet3d")
+PYTHON = sys.executable or "this Python"
 HALVES = {"bf16": "bfloat16", "f16": "float16"}
 
 
@@ -53,7 +54,7 @@ try:
     from torch import nn
     from torch.nn import functional as F
 except ImportError as problem:
-    stop(f"{sys.executable} has no PyTorch ({problem}); install it there (pip install torch torchvision) or name another Python")
+    stop(f"{PYTHON} has no PyTorch ({problem}); install it there (pip install torch torchvision) or name another Python")
 
 
 class ConvNet2(nn.Module):
@@ -138,9 +139,9 @@ def torchvision_model(name, channels, classes):
     try:
         torchvision, torchvision_model.names = import_torchvision()  # the names live as long as their library
     except ImportError as problem:
-        stop(f"{sys.executable} has no torchvision ({problem}), where {name} is from; pip install torchvision there")
+        stop(f"{PYTHON} has no torchvision ({problem}), where {name} is from; pip install torchvision there")
     except RuntimeError as problem:
-        stop(f"torchvision does not fit PyTorch in {sys.executable}: {problem}; install both from one index")
+        stop(f"torchvision does not fit PyTorch in {PYTHON}: {problem}; install both from one index")
     model = getattr(torchvision.models, name)(weights=None, num_classes=classes)
     if channels != 3:
         stem, attribute = first_convolution(model)
@@ -167,7 +168,7 @@ def retinanet(o):
         from monai.apps.detection.utils.anchor_utils import AnchorGeneratorWithAnchorShape
         from monai.networks.nets.resnet import resnet50
     except ImportError as problem:
-        stop(f"{sys.executable} has no MONAI ({problem}), where {o.model} is from; not timed")
+        stop(f"{PYTHON} has no MONAI ({problem}), where {o.model} is from; not timed")
     anchors = AnchorGeneratorWithAnchorShape(feature_map_scales=(1, 2, 4),
                                              base_anchor_shapes=((6, 8, 4), (8, 6, 5), (10, 10, 6)))
     backbone = resnet50(spatial_dims=3, n_input_channels=o.channels, conv1_t_stride=(2, 2, 1), conv1_t_size=(7, 7, 7))
@@ -232,7 +233,7 @@ def main(o):
     torch.set_num_threads(o.threads)
     on_gpu = o.device != "cpu"
     if on_gpu and not torch.cuda.is_available():
-        stop(f"PyTorch {torch.__version__} in {sys.executable} finds no GPU; not timed")
+        stop(f"PyTorch {torch.__version__} in {PYTHON} finds no GPU; not timed")
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     step, parameters = step_of(o)

@@ -24,6 +24,11 @@ public record Ceiling(double bytesPerSecond, double matrixFlopsPerSecond, double
                     + " and " + vectorFlopsPerSecond + " FLOP/s; all are positive");
     }
 
+    /** The same for profiles; calls take no time of their own. */
+    public Roofline roofline() {
+        return new Roofline(bytesPerSecond, vectorFlopsPerSecond, matrixFlopsPerSecond, 0);
+    }
+
     /** Least seconds of a kernel, by what it moves or by what it computes. */
     double seconds(long bytes, long flops, boolean matrix) {
         return Math.max(bytes / bytesPerSecond, flops / (matrix ? matrixFlopsPerSecond : vectorFlopsPerSecond));

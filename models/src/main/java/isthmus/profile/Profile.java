@@ -60,12 +60,17 @@ public final class Profile {
         this.roofline = roofline;
     }
 
-    /** Runs {@code steps} steps call by call and as many without looking. */
+    /** Runs {@code steps} steps call by call and as many without looking; what the device can do is measured before. */
     public static Result run(Workload work, Backend backend, int threads, int steps) {
         backend.enter();
-        Precision precision = Precision.parse(work.precision(), backend);
-        var profile = new Profile(work, backend, Roofline.measure(backend, precision));
-        return profile.measure(threads, precision, steps);
+        return run(work, backend, Roofline.measure(backend, Precision.parse(work.precision(), backend)), threads,
+                steps);
+    }
+
+    /** The same against what the device is known to do. */
+    public static Result run(Workload work, Backend backend, Roofline roofline, int threads, int steps) {
+        backend.enter();
+        return new Profile(work, backend, roofline).measure(threads, Precision.parse(work.precision(), backend), steps);
     }
 
     private Result measure(int threads, Precision precision, int steps) {

@@ -84,8 +84,9 @@ final class CeilingsPart {
                     least = Math.min(least, nanos[0]);
                 }
                 Call c = program.calls().getFirst();
-                System.out.println(JsonFile.line(new Rate(what, c.node().in(0).shape() + "", StepPart.digits(least / 1e6),
-                        StepPart.digits(c.bytes() / 1e3 / least), StepPart.digits(c.flops() / 1e3 / least))));
+                System.out
+                        .println(JsonFile.line(new Rate(what, c.node().in(0).shape() + "", StepPart.digits(least / 1e6),
+                                StepPart.digits(c.bytes() / 1e3 / least), StepPart.digits(c.flops() / 1e3 / least))));
             }
         }
     }

@@ -64,15 +64,15 @@ public final class GpuCheck implements Callable<Integer> {
         var report = new GpuReport(out, device, minutes, parts);
         Path log = out.resolve("log.txt");
         Files.deleteIfExists(log);
-        List<String> missing = new ArrayList<>();
+        boolean usable = true;
         for (Part part : parts) {
-            if (!missing.isEmpty() && Parts.needsDevice(part))
-                report.set(part, GpuReport.Status.NOT_RUN, 0, String.join("; ", missing));
+            if (!usable && Parts.needsDevice(part))
+                report.set(part, GpuReport.Status.NOT_RUN, 0, device + " cannot be used, see " + Parts.VERSIONS);
             else
                 run(part, report, log);
             GpuReport.Row row = report.row(part);
             say(row);
-            if (part.name().equals(Parts.VERSIONS)) missing.addAll(problems(row));
+            if (part.name().equals(Parts.VERSIONS)) usable = problems(row).isEmpty();
         }
         report.finish();
         System.err.printf(Locale.ROOT, "%.0f s; %s%n", report.seconds(), out.resolve("gpu.md"));

@@ -23,9 +23,7 @@ final class GpuMarkdown {
 
     private GpuMarkdown(GpuReport.Whole report) { this.report = report; }
 
-    static String of(GpuReport.Whole report) {
-        return new GpuMarkdown(report).write();
-    }
+    static String of(GpuReport.Whole report) { return new GpuMarkdown(report).write(); }
 
     private String write() {
         text.append("# Check of a GPU\n\n");
@@ -52,7 +50,8 @@ final class GpuMarkdown {
             v.path("problems").forEach(p -> text.append("\n- **missing**: ").append(p.asString()));
             for (String list : List.of("found", "nvidia_smi"))
                 v.path(list).forEach(p -> text.append("\n- ").append(p.asString()));
-            text.append("\n- ").append(v.path("machine").asString("")).append("; ").append(v.path("system").asString(""))
+            text.append("\n- ").append(v.path("machine").asString("")).append("; ")
+                    .append(v.path("system").asString(""))
                     .append("; Java ").append(v.path("jvm").asString("")).append('\n');
         });
     }
@@ -80,7 +79,8 @@ final class GpuMarkdown {
         double eager = peer(r, "");
         double compiled = peer(r, "-compiled");
         double best = Math.max(eager, compiled);
-        text.append(String.format(Locale.ROOT, "| %s, %s | **%s** | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |%n",
+        text.append(String.format(Locale.ROOT,
+                "| %s, %s | **%s** | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |%n",
                 r.title(), s.path("dtype").asString(), number(ours), number(goal.samples), number(eager),
                 number(compiled), best == 0
                         ? "-"
@@ -131,14 +131,16 @@ final class GpuMarkdown {
     }
 
     private void table(String part, String... keys) {
-        List<JsonNode> lines = row(part).stream().flatMap(r -> r.results().stream()).filter(n -> n.has(keys[0])).toList();
+        List<JsonNode> lines = row(part).stream().flatMap(r -> r.results().stream()).filter(n -> n.has(keys[0]))
+                .toList();
         if (lines.isEmpty()) return;
         text.append("\n## ").append(row(part).orElseThrow().title()).append("\n\n| ").append(String.join(" | ", keys))
                 .append(" |\n|").append("---|".repeat(keys.length)).append('\n');
         for (JsonNode n : lines) {
             text.append('|');
             for (String key : keys)
-                text.append(' ').append(n.path(key).isNumber() ? number(n, key) : n.path(key).asString("")).append(" |");
+                text.append(' ').append(n.path(key).isNumber() ? number(n, key) : n.path(key).asString(""))
+                        .append(" |");
             text.append('\n');
         }
     }

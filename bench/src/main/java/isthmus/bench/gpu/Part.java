@@ -24,7 +24,5 @@ record Part(String name, String title, int least, int most, List<String> command
         return new Part(name, title, least, most, command, environment, impossible.or(() -> problem), note);
     }
 
-    Part noting(String words) {
-        return new Part(name, title, least, most, command, environment, impossible, words);
-    }
+    Part noting(String words) { return new Part(name, title, least, most, command, environment, impossible, words); }
 }

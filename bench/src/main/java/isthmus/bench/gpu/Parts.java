@@ -18,7 +18,7 @@ final class Parts {
     private static final String LATER = "-compiled";
     /** Cases that take an emulation more than some seconds; the build's tests run them there. */
     private static final List<String> LONG_CASES = List.of("model-retinanet3d", "model-densenet121-224",
-            "model-densenet121", "model-resnet34");
+            "model-densenet121", "model-resnet34", "model-efficientnet_b0", "model-segresnet");
 
     /** A network at the batch that it is compared at, and the edge of its images. */
     private record Network(String model, int batch, int size, int tiny) {}
@@ -26,7 +26,7 @@ final class Parts {
     private static final List<Network> COMPARED = List.of(new Network("densenet121", 256, 224, 32),
             new Network("resnet34", 256, 224, 32), new Network("efficientnet_b0", 256, 224, 32),
             new Network("densenet121", 32, 224, 32), new Network("densenet121", 16, 224, 32),
-            new Network("segresnet", 4, 96, 8), new Network("retinanet3d", 4, 192, 24),
+            new Network("segresnet", 4, 96, 8), new Network("retinanet3d", 4, 192, 12),
             new Network("convnet2", 256, 224, 16), new Network("convnet2", 32, 224, 16));
 
     private final String device;
@@ -44,7 +44,9 @@ final class Parts {
     }
 
     /** Whether a part is nothing without the device. */
-    static boolean needsDevice(Part part) { return !part.name().startsWith(PEER); }
+    static boolean needsDevice(Part part) {
+        return !part.name().startsWith(PEER);
+    }
 
     List<Part> all() {
         List<Part> all = new ArrayList<>();

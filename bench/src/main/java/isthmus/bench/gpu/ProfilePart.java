@@ -2,6 +2,7 @@ package isthmus.bench.gpu;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
+import isthmus.profile.Ceiling;
 import isthmus.profile.Profile;
 import isthmus.profile.Workload;
 import isthmus.report.JsonFile;
@@ -9,11 +10,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** Where the time of a step goes: by kind of call, and the longest calls. Times are the device's own. */
+/** Where the time of a step goes: by kind of call, and the longest calls. Times are the device's own; the roofline is an H200's. */
 final class ProfilePart {
     /** The whole. */
-    record Whole(String model, int batch, String dtype, double stepMs, double callsMs, double buildS, double buildAgainS,
-            double arenaMb, double gbPerStep, double gflopPerStep, double copyGbPerS) {}
+    record Whole(String model, int batch, String dtype, double stepMs, double callsMs, double buildS,
+            double buildAgainS,
+            double arenaMb, double gbPerStep, double gflopPerStep) {}
 
     /** One kind of call. */
     record Kind(String op, int calls, double ms, double share, double gbPerS, double tflopPerS, double roofline) {}
@@ -32,20 +34,21 @@ final class ProfilePart {
         Workload work = new Workload(args[1], Integer.parseInt(args[2]), args[3], Integer.parseInt(args[4]),
                 usual.channels(), usual.classes(), usual.optimizer());
         try (Backend backend = Backends.open(args[0], 1)) {
-            print(Profile.run(work, backend, 1, Integer.parseInt(args[5])));
+            print(Profile.run(work, backend, Ceiling.H200.roofline(), 1, Integer.parseInt(args[5])));
         }
     }
 
     private static void print(Profile.Result p) {
         System.out.println(JsonFile.line(new Whole(p.model(), p.batch(), p.dtype(), p.stepMs(), p.callsMs(), p.buildS(),
-                p.buildAgainS(), p.arenaMb(), p.gbPerStep(), p.gflopPerStep(), p.copyGbPerS())));
+                p.buildAgainS(), p.arenaMb(), p.gbPerStep(), p.gflopPerStep())));
         p.rows().stream().collect(Collectors.groupingBy(Profile.Row::op)).entrySet().stream()
                 .map(e -> kind(e.getKey(), e.getValue())).sorted(Comparator.comparingDouble(Kind::ms).reversed())
                 .forEach(k -> System.out.println(JsonFile.line(k)));
         p.rows().stream().sorted(Comparator.comparingDouble(Profile.Row::ms).reversed()).limit(LONGEST)
-                .forEach(r -> System.out.println(JsonFile.line(new One(r.op(), r.label(), r.implementation(), r.shapes(),
-                        StepPart.digits(1e3 * r.ms()), StepPart.digits(r.gbPerS()),
-                        StepPart.digits(r.gflopPerS() / 1e3), StepPart.digits(r.roofline())))));
+                .forEach(
+                        r -> System.out.println(JsonFile.line(new One(r.op(), r.label(), r.implementation(), r.shapes(),
+                                StepPart.digits(1e3 * r.ms()), StepPart.digits(r.gbPerS()),
+                                StepPart.digits(r.gflopPerS() / 1e3), StepPart.digits(r.roofline())))));
     }
 
     private static Kind kind(String op, List<Profile.Row> of) {

@@ -10,19 +10,23 @@ import isthmus.profile.Ceiling;
 import isthmus.profile.Explanation;
 import isthmus.profile.Workload;
 import isthmus.report.JsonFile;
+import isthmus.train.BatchSource;
 import isthmus.train.Trainer;
+import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.DoubleSupplier;
 
-/** Measures a training step on data that lie in memory. */
+/** Measures a training step on data that lie in the device's memory. */
 final class StepPart {
     /**
      * What came out.
      *
      * @param gbPlanned arena, weights, gradients and moments
      * @param gbTaken by which the device's free memory fell
-     * @param deviceMs median from a step's first work on the device to its last
+     * @param stepMs with the next step under way while one is done, as training does it
+     * @param deviceMs median from a step's first work on the device to its last, one step at a time
      * @param gpuBusy the device's share of the time: that, over the time of a step
      * @param nvidiaSmiBusy what NVIDIA's tool said meanwhile, 0 to 1; NaN without it
      * @param hostUs median of the time until a step's calls have returned, with nothing else under way
@@ -35,19 +39,69 @@ final class StepPart {
             double nvidiaSmiBusy, double hostUs, double heapBytesPerStep, double buildS, double firstStepS, double loss,
             double floorSamplesPerS, double megabytesPerSample, double gflopPerSample) {}
 
-    private static final int WARM_UP = 4;
-    private static final int MOST_BAD = 24;
+    private static final int WARM_UP = 12;
     private static final int MOST_STEPS = 5_000;
     private static final int SAMPLES = 15;
     private static final com.sun.management.ThreadMXBean THREADS = (com.sun.management.ThreadMXBean) ManagementFactory
             .getThreadMXBean();
 
-    private final Backend backend;
-    private final Trainer trainer;
+    private StepPart() {}
 
-    private StepPart(Backend backend, Trainer trainer) {
-        this.backend = backend;
-        this.trainer = trainer;
+    /** Steps on a batch that stays where it is, and when the host began and left each. */
+    private static class Steps implements BatchSource, Trainer.Progress {
+        private final int batch;
+        private final int steps;
+        private long begin;
+        private long leave;
+        private long heap;
+        private int done;
+
+        Steps(int batch, int steps) {
+            this.batch = batch;
+            this.steps = steps;
+            THREADS.getCurrentThreadAllocatedBytes(); // its own first call takes some
+        }
+
+        @Override
+        public int batchSize() { return batch; }
+
+        @Override
+        public int batches() { return steps; }
+
+        @Override
+        public boolean stays() { return true; }
+
+        @Override
+        public int next(MemorySegment images, MemorySegment labels) {
+            if (done == 0) begin = System.nanoTime();
+            return batch;
+        }
+
+        @Override
+        public void step(int number, int of, long samples, DoubleSupplier loss) {
+            done = number;
+            if (number == 1) {
+                leave = System.nanoTime();
+                heap = -THREADS.getCurrentThreadAllocatedBytes();
+            }
+            if (number == of) heap += THREADS.getCurrentThreadAllocatedBytes();
+        }
+
+        /** Runs them and waits; seconds from the first to the end. */
+        double run(Trainer trainer) {
+            trainer.pass(this, this);
+            return (System.nanoTime() - begin) / 1e9;
+        }
+
+        /** Seconds until the first step's calls had returned, with nothing else under way. */
+        double host() {
+            return (leave - begin) / 1e9;
+        }
+
+        /** Heap bytes a step, the first left out. */
+        double heapBytes() {
+            return steps == 1 ? 0 : (double) heap / (steps - 1);
+        }
     }
 
     /** Arguments: device, model, batch, precision, size, seconds to measure for, and {@code lora} for that. */
@@ -72,54 +126,36 @@ final class StepPart {
         try (Trainer trainer = work.compile(network, backend)) {
             double build = since(begin);
             work.fill(network, trainer);
-            var part = new StepPart(backend, trainer);
-            part.step();
-            part.await();
+            new Steps(work.batch(), 1).run(trainer);
             double first = since(begin);
-            part.warmUp();
-            return part.measure(work, lora, plan, seconds, new double[]{free - backend.freeBytes(), build, first});
+            double[] before = {free - backend.freeBytes(), build, first};
+            // At first half precision's scale of the loss may overflow; the step is recorded meanwhile.
+            double each = new Steps(work.batch(), seconds < 1 ? 2 : WARM_UP).run(trainer) / (seconds < 1 ? 2 : WARM_UP);
+            int n = Math.clamp(Math.round(seconds / each), 2, MOST_STEPS);
+            return measure(work, lora, plan, trainer, backend, n, before);
         }
     }
 
     private static double since(long begin) { return (System.nanoTime() - begin) / 1e9; }
 
-    /** As training does it, but that nobody asks for the loss. */
-    private boolean step() {
-        trainer.forwardBackward();
-        return trainer.update(1);
-    }
-
-    private void await() { backend.synchronize(); }
-
-    /** Until the scale of the loss has fallen to where no step overflows. */
-    private void warmUp() {
-        int good = 0;
-        for (int i = 0; i < MOST_BAD && good < WARM_UP; i++)
-            good = step() ? good + 1 : 0;
-        await();
-    }
-
-    private Step measure(Workload work, boolean lora, Explanation plan, double seconds, double[] before) {
-        long begin = System.nanoTime();
-        step();
-        await();
-        int n = Math.clamp(Math.round(seconds / since(begin)), 2, MOST_STEPS);
-        long heap = THREADS.getCurrentThreadAllocatedBytes();
-        heap = THREADS.getCurrentThreadAllocatedBytes();
+    private static Step measure(Workload work, boolean lora, Explanation plan, Trainer trainer, Backend backend, int n,
+            double[] before) {
+        var timed = new Steps(work.batch(), n);
         double wall;
         double busy;
         try (var smi = new NvidiaSmi()) {
-            begin = System.nanoTime();
-            for (int i = 0; i < n; i++)
-                step();
-            await();
-            wall = since(begin);
-            heap = THREADS.getCurrentThreadAllocatedBytes() - heap;
+            wall = timed.run(trainer);
             busy = smi.busy();
         }
         int samples = Math.min(n, SAMPLES);
-        double device = device(samples);
-        double host = host(samples);
+        double device = device(work.batch(), trainer, backend, samples);
+        double[] hosts = new double[samples];
+        for (int i = 0; i < samples; i++) {
+            var one = new Steps(work.batch(), 1);
+            one.run(trainer);
+            hosts[i] = one.host();
+        }
+        double host = median(hosts);
         double loss = trainer.loss();
         if (!Double.isFinite(loss))
             throw new IllegalStateException("the loss is " + loss + "; the figures mean nothing");
@@ -131,33 +167,30 @@ final class StepPart {
         long flops = trainer.program().calls().stream().mapToLong(Call::flops).sum();
         return new Step(work.model(), batch, plan.dtype(), work.size(), lora, n, digits(1 / each), digits(batch / each),
                 digits(1e3 * each), digits(arena / 1e9), digits(before[0] / 1e9), digits(1e3 * device),
-                digits(device / each), busy, digits(1e6 * host), digits((double) heap / n), digits(before[1]),
+                digits(device / each), busy, digits(1e6 * host), digits(timed.heapBytes()), digits(before[1]),
                 digits(before[2]), loss, lora ? 0 : digits(plan.floor().samplesPerSecond()),
                 digits(bytes / 1e6 / batch), digits(flops / 1e9 / batch));
     }
 
-    private double device(int samples) {
+    /** Steps one by one, each between two events. */
+    private static double device(int batch, Trainer trainer, Backend backend, int samples) {
         double[] all = new double[samples];
         try (Backend.Stopwatch clock = backend.stopwatch()) {
-            for (int i = 0; i < samples; i++) {
-                clock.start();
-                step();
-                clock.stop();
-                all[i] = clock.seconds();
-            }
-        }
-        return median(all);
-    }
+            new Steps(batch, samples) {
+                @Override
+                public int next(MemorySegment images, MemorySegment labels) {
+                    clock.start();
+                    return super.next(images, labels);
+                }
 
-    private double host(int samples) {
-        double[] all = new double[samples];
-        for (int i = 0; i < samples; i++) {
-            await();
-            long begin = System.nanoTime();
-            step();
-            all[i] = since(begin);
+                @Override
+                public void step(int number, int of, long seen, DoubleSupplier loss) {
+                    clock.stop();
+                    all[number - 1] = clock.seconds();
+                    super.step(number, of, seen, loss);
+                }
+            }.run(trainer);
         }
-        await();
         return median(all);
     }
 

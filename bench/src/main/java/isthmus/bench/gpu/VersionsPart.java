@@ -32,6 +32,9 @@ final class VersionsPart {
         System.out.println(JsonFile.line(new Versions(problems, provider.describe(), nvidiaSmi(),
                 Machine.here().toString(), System.getProperty("os.name") + " " + System.getProperty("os.version"),
                 Runtime.version().toString(), text)));
+        if (problems.isEmpty()) return;
+        System.err.println(device + " cannot be used here:");
+        System.exit(1);
     }
 
     /** Writes cuDNN's text, from which plans for this device can be made elsewhere; returns the file's name, or why not. */
