@@ -51,12 +51,12 @@ public class NormBenchmark {
         statistics = program(cpu, new ChannelStatistics(), List.of(images), 0);
         batchForward = program(cpu, new Normalize(EPSILON, false, Activation.RELU), List.of(images, channel, channel),
                 2);
-        batchBackward = program(cpu, new Normalize.BackwardPass(EPSILON, Activation.RELU, false, false),
+        batchBackward = program(cpu, new Normalize.BackwardPass(EPSILON, Activation.RELU, false, false, false),
                 List.of(images, images, channel, channel), 2);
         Spec volume = new Spec(VOLUME, Kind.ACTIVATION);
         Spec group = Spec.ofFloat(VOLUME.dim(0), GROUPS);
         groupForward = program(cpu, new GroupNorm(GROUPS, EPSILON, false, Activation.RELU), List.of(volume), 2);
-        groupBackward = program(cpu, new GroupNorm.BackwardPass(GROUPS, EPSILON, Activation.RELU, false),
+        groupBackward = program(cpu, new GroupNorm.BackwardPass(GROUPS, EPSILON, Activation.RELU, false, false),
                 List.of(volume, volume, group, group), 2);
     }
 
