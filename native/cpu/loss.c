@@ -1,12 +1,28 @@
 /* Losses with their gradients, and softmax. */
-#include "kernel.h"
+#include "softmax.h"
 
-static void softmax_row(const float *x, double *p, int64_t c, double *log_sum) {
-    double max = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < c; j++) max = x[j] > max || x[j] != x[j] ? x[j] : max;
-    for (int64_t j = 0; j < c; j++) sum += p[j] = exp(x[j] - max);
-    for (int64_t j = 0; j < c; j++) p[j] /= sum;
-    *log_sum = log(sum) + max;
+/* Rows [from, to): the sum of their losses; mine: a tile [c, LANES]. */
+static double cross_entropy_range(const float *logits, const int32_t *labels, float each, float *gradient, int64_t c,
+                                  float *mine, int64_t from, int64_t to) {
+    double sum = 0;
+    block b;
+    for (int64_t r = from; r < to; r += LANES) {
+        int64_t count = min64(LANES, to - r);
+        softmax_block(logits + r * c, labels + r, count, c, mine, &b);
+        double product = 1; /* of at most 16 sums, each from 1 to c: one logarithm serves all */
+        for (int64_t l = 0; l < count; l++) {
+            if (b.label[l] < 0) continue;
+            product *= b.sum[l];
+            sum += (double)b.max[l] - logits[(r + l) * c + b.label[l]];
+        }
+        sum += log(product);
+        for (int64_t l = 0; gradient && l < count; l++) {
+            float *row = gradient + (r + l) * c, share = b.label[l] < 0 ? 0 : each;
+            for (int64_t k = 0; k < c; k++) row[k] = b.label[l] < 0 ? 0 : mine[k * LANES + l] * share;
+            if (b.label[l] >= 0) row[b.label[l]] -= share;
+        }
+    }
+    return sum;
 }
 
 int KERNEL(cross_entropy)(const float *logits, const int32_t *labels, float *loss, float *gradient, int64_t n,
@@ -19,26 +35,23 @@ int KERNEL(cross_entropy)(const float *logits, const int32_t *labels, float *los
         known += labels[i] >= 0;
     }
     int threads = omp_get_max_threads();
-    double *p = calloc((size_t)(threads * (c + 1)), sizeof(double));
-    if (!p) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld classes", __func__, (long long)c);
-    PARALLEL(n * c * 8, n, 16, {
-        double *mine = p + omp_get_thread_num() * (c + 1), log_sum, sum = 0;
-        for (int64_t i = from; i < to; i++) {
-            int32_t label = labels[i];
-            if (label >= 0) {
-                softmax_row(logits + i * c, mine + 1, c, &log_sum);
-                sum += log_sum - logits[i * c + label];
-            }
-            if (gradient)
-                for (int64_t j = 0; j < c; j++)
-                    gradient[i * c + j] = label < 0 ? 0 : (float)((mine[1 + j] - (j == label)) / (double)known);
-        }
-        mine[0] = sum;
+    double *sums = calloc((size_t)threads, sizeof(double));
+    float *tiles = malloc((size_t)(threads * c * LANES) * sizeof(float));
+    if (!sums || !tiles) {
+        free(sums);
+        free(tiles);
+        return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld classes", __func__, (long long)c);
+    }
+    float each = known ? 1 / (float)known : 0;
+    PARALLEL(n * c * 8, n, LANES, {
+        int t = omp_get_thread_num();
+        sums[t] = cross_entropy_range(logits, labels, each, gradient, c, tiles + t * c * LANES, from, to);
     });
     double sum = 0;
-    for (int t = 0; t < threads; t++) sum += p[t * (c + 1)];
+    for (int t = 0; t < threads; t++) sum += sums[t];
     *loss = known ? (float)(sum / (double)known) : 0;
-    free(p);
+    free(sums);
+    free(tiles);
     return IST_OK;
 }
 

@@ -9,7 +9,7 @@ import java.util.stream.Collectors;
 public enum Rewrite {
     /** Normalisation, sum and activation in one pass; see {@link Fuse}. */
     NORM_FUSION,
-    /** Averages before 1x1 convolutions; see {@link PoolFirst}. */
+    /** Averages before 1x1 convolutions, maxima before ReLUs; see {@link PoolFirst}. */
     POOL_FIRST,
     /** Statistics of every channel once; see {@link ShareStatistics}. */
     SHARED_STATISTICS,

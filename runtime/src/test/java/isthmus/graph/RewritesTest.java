@@ -17,11 +17,14 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.Kind;
+import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
 import isthmus.op.Op;
+import isthmus.op.Relu;
 import isthmus.op.Spec;
 import isthmus.op.Value;
+import isthmus.op.Window;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.zoo.ModelOptions;
@@ -73,6 +76,18 @@ class RewritesTest {
         Graph graph = rewrites.forward(RandomGraph.training(seed));
         Gradients.append(graph, RandomGraph.LOSS);
         return Trial.run(rewrites.backward(graph, backend), backend, rewrites);
+    }
+
+    @Test
+    void reluComesAfterTheMaximum() {
+        Graph graph = new Graph();
+        Value x = graph.input("x", new Spec(Shape.of(2, 3, 6, 6), Kind.FLOAT));
+        Value relu = graph.apply("relu", new Relu(), x).getFirst();
+        graph.output("y", graph.apply("pool", new MaxPool(Window.of(2, 3, 2, 1)), relu).getFirst());
+        List<Op> ops = PoolFirst.apply(graph).nodes().stream().map(Node::op).toList();
+        assertEquals(List.of(new MaxPool(Window.of(2, 3, 2, 1)), new Relu()), ops);
+        graph.output("all", relu);
+        assertEquals(graph, PoolFirst.apply(graph));
     }
 
     /** Without the rewrite the same would not hold. */
