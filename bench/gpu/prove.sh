@@ -9,7 +9,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/empty"
 cd "$work/empty"
 tar xzf "$work/isthmus-gpu-emulation.tar.gz"
-env -i ISTHMUS_CACHE="$work/cache" /bin/sh isthmus-gpu/check.sh --out "$work/result" --device cuda-emulated
+env -i ISTHMUS_CACHE="$work/cache" /bin/sh isthmus-gpu/check.sh --out "$work/result" --device cuda-emulated --minutes 60
 [ -s "$work/result/gpu.md" ] && [ -s "$work/result/cudnn-device.json" ]
 grep -q '"finished" : true' "$work/result/gpu.json"
 for part in versions reference conv3d step-densenet121-256 step-resnet34-256 step-efficientnet_b0-256 step-densenet121-32 \

@@ -24,5 +24,9 @@ record Part(String name, String title, int least, int most, List<String> command
         return new Part(name, title, least, most, command, environment, impossible.or(() -> problem), note);
     }
 
+    Part withoutLimit() {
+        return new Part(name, title, least, Integer.MAX_VALUE, command, environment, impossible, note);
+    }
+
     Part noting(String words) { return new Part(name, title, least, most, command, environment, impossible, words); }
 }

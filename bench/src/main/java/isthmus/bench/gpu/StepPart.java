@@ -99,9 +99,7 @@ final class StepPart {
         }
 
         /** Heap bytes a step, the first left out. */
-        double heapBytes() {
-            return steps == 1 ? 0 : (double) heap / (steps - 1);
-        }
+        double heapBytes() { return (double) heap / (steps - 1); }
     }
 
     /** Arguments: device, model, batch, precision, size, seconds to measure for, and {@code lora} for that. */
@@ -130,16 +128,17 @@ final class StepPart {
             double first = since(begin);
             double[] before = {free - backend.freeBytes(), build, first};
             // At first half precision's scale of the loss may overflow; the step is recorded meanwhile.
-            double each = new Steps(work.batch(), seconds < 1 ? 2 : WARM_UP).run(trainer) / (seconds < 1 ? 2 : WARM_UP);
+            int warmUp = seconds < 1 ? 1 : WARM_UP;
+            double each = new Steps(work.batch(), warmUp).run(trainer) / warmUp;
             int n = Math.clamp(Math.round(seconds / each), 2, MOST_STEPS);
-            return measure(work, lora, plan, trainer, backend, n, before);
+            return measure(work, lora, plan, trainer, backend, n, seconds < 1 ? 1 : SAMPLES, before);
         }
     }
 
     private static double since(long begin) { return (System.nanoTime() - begin) / 1e9; }
 
     private static Step measure(Workload work, boolean lora, Explanation plan, Trainer trainer, Backend backend, int n,
-            double[] before) {
+            int samples, double[] before) {
         var timed = new Steps(work.batch(), n);
         double wall;
         double busy;
@@ -147,7 +146,6 @@ final class StepPart {
             wall = timed.run(trainer);
             busy = smi.busy();
         }
-        int samples = Math.min(n, SAMPLES);
         double device = device(work.batch(), trainer, backend, samples);
         double[] hosts = new double[samples];
         for (int i = 0; i < samples; i++) {
