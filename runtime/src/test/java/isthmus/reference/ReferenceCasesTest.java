@@ -22,7 +22,7 @@ import org.opentest4j.TestAbortedException;
 
 /**
  * What PyTorch computes, as small cases: a folder of them by the system property {@code reference.dir}, or the copy in the
- * test resources. Prints a line a case.
+ * test resources; {@code reference.only} is a regular expression that the chosen ones' names match. Prints a line a case.
  */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
 class ReferenceCasesTest {
@@ -48,9 +48,15 @@ class ReferenceCasesTest {
         return given ? Path.of(dir) : Path.of("src", "test", "resources", "reference");
     }
 
+    private static String only() {
+        String given = System.getProperty("reference.only", "");
+        return given.isBlank() || given.startsWith("${") ? ".*" : "(" + given + ")";
+    }
+
     @TestFactory
     Stream<DynamicNode> everyCase() throws IOException {
-        List<Path> files = ReferenceMain.files(folder());
+        List<Path> files = ReferenceMain.files(folder()).stream()
+                .filter(f -> f.getFileName().toString().matches(only() + "\\.json")).toList();
         assertTrue(!files.isEmpty(), "no reference cases in " + folder().toAbsolutePath());
         return files.stream().map(f -> dynamicTest(f.getFileName().toString(), () -> run(Case.read(f))));
     }

@@ -1,5 +1,6 @@
 package isthmus.backend.onednn;
 
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
 
 import isthmus.backend.Backend;
@@ -146,20 +147,26 @@ final class CpuBackend implements Backend {
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
         Lowering lowering = LOWERINGS.get(node.op().getClass());
         if (lowering == null) return Optional.empty();
-        if (!HalfStorage.isNeeded(node, types)) return lowering.lower(dnnl, node, types);
-        return lowering.lower(dnnl, node, HalfStorage.inFloat32(types)).map(k -> new HalfStorage(k, node, types));
+        Optional<DType> half = stored(node, types);
+        if (half.isEmpty()) return lowering.lower(dnnl, node, types);
+        return lowering.lower(dnnl, node, HalfStorage.inFloat32(types, half.get()))
+                .map(k -> new HalfStorage(k, node, types, half.get()));
+    }
+
+    private static Optional<DType> stored(Node node, Function<Value, DType> types) {
+        return HalfStorage.of(node, types, Dnnl.may(DNNL_CPU_ISA_AVX512_CORE));
     }
 
     @Override
     public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {
-        if (HalfStorage.isNeeded(node, types)) return false;
+        if (stored(node, types).isPresent()) return false;
         return node.op() instanceof Concat || node.op() instanceof Concat.Slice
                 || NormKernels.takesRowsApart(node, value);
     }
 
     @Override
     public int overwritten(Node node, Function<Value, DType> types) {
-        return HalfStorage.isNeeded(node, types) ? -1 : NormKernels.overwritten(node);
+        return stored(node, types).isPresent() ? -1 : NormKernels.overwritten(node);
     }
 
     @Override
@@ -171,9 +178,7 @@ final class CpuBackend implements Backend {
     /** oneDNN converts bf16 to float32 and back where the processor has no products of it. */
     @Override
     public Optional<String> halfProblem() {
-        boolean products = (OneDnn.getEffectiveCpuIsa()
-                & DNNL_CPU_ISA_AVX512_CORE_BF16) == DNNL_CPU_ISA_AVX512_CORE_BF16;
-        return products
+        return Dnnl.may(DNNL_CPU_ISA_AVX512_CORE_BF16)
                 ? Optional.empty()
                 : Optional.of("this CPU has no bf16 products (AVX-512 BF16 or AMX), or oneDNN may not use them");
     }

@@ -10,6 +10,7 @@ import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ACDB;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ACDEB;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_BF16;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX2;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_F32;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_FORMAT_TAG_ANY;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_SCRATCHPAD_MODE_USER;
@@ -105,8 +106,14 @@ final class Dnnl implements AutoCloseable {
         return Optional.empty();
     }
 
+    /** Without AVX2 the detour over a plain matrix product is the best that there is. */
     static boolean isFast(String implementation) {
-        return !implementation.contains("ref") && !implementation.contains("gemm:");
+        return !implementation.contains("ref") && !(implementation.contains("gemm:") && may(DNNL_CPU_ISA_AVX2));
+    }
+
+    /** Whether oneDNN may use an instruction set here. */
+    static boolean may(int isa) {
+        return (OneDnn.getEffectiveCpuIsa() & isa) == isa;
     }
 
     @Override

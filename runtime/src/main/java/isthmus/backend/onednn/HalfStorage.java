@@ -5,25 +5,32 @@ import isthmus.backend.Kernel;
 import isthmus.backend.StepScalars;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.op.Cast;
+import isthmus.op.Conv;
+import isthmus.op.Linear;
 import isthmus.op.Node;
+import isthmus.op.Op;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
  * An op on half-precision memory by its float32 kernel: what it reads is converted before, what it makes is rounded after.
  * So every op runs in f16, with float32 arithmetic, at float32's speed less the conversions. No CPU of today has a fast
- * f16 training path (oneDNN falls to reference code for f16 gradients of weights); bf16 is the fast one.
+ * f16 training path (oneDNN falls to reference code for f16 gradients of weights); bf16 is the fast one, and where the
+ * processor lacks AVX-512, for which oneDNN has products of bf16, these are computed so as well.
  */
 final class HalfStorage implements Kernel {
     private static final long ALIGNMENT = 64;
 
     private final Kernel inner;
+    private final DType half;
     private final List<Value> reads;
     private final List<Value> makes;
     private final Map<Value, Long> offsets = new LinkedHashMap<>();
@@ -35,11 +42,12 @@ final class HalfStorage implements Kernel {
         void run() { Kernels.convert(from, x, to, y, n); }
     }
 
-    /** Wraps a kernel that was prepared for {@link #inFloat32}. */
-    HalfStorage(Kernel inner, Node node, Function<Value, DType> types) {
+    /** Wraps a kernel that was prepared for {@link #inFloat32}; {@code half} is the type that is stored only. */
+    HalfStorage(Kernel inner, Node node, Function<Value, DType> types, DType half) {
         this.inner = inner;
-        this.reads = halves(node.inputs(), types);
-        this.makes = halves(node.outputs(), types);
+        this.half = half;
+        this.reads = halves(node.inputs(), types, half);
+        this.makes = halves(node.outputs(), types, half);
         long at = 0;
         for (List<Value> values : List.of(reads, makes)) {
             for (Value v : values) {
@@ -50,19 +58,42 @@ final class HalfStorage implements Kernel {
         this.copies = at;
     }
 
-    /** Whether a node has half-precision values and no kernel of its own for them. */
-    static boolean isNeeded(Node node, Function<Value, DType> types) {
-        return !(node.op() instanceof Cast)
-                && !(halves(node.inputs(), types).isEmpty() && halves(node.outputs(), types).isEmpty());
+    /**
+     * The half-precision type of a node's values for which it has no kernel of its own; nothing if it has.
+     *
+     * @param bf16Products whether oneDNN has products of bf16 on this processor
+     */
+    static Optional<DType> of(Node node, Function<Value, DType> types, boolean bf16Products) {
+        if (!(node.op() instanceof Cast) && has(node, types, DType.F16)) return Optional.of(DType.F16);
+        return !bf16Products && isProduct(node.op()) && has(node, types, DType.BF16)
+                ? Optional.of(DType.BF16)
+                : Optional.empty();
+    }
+
+    /** What oneDNN does; our own kernels, also those of grouped convolutions, take bf16 on every processor. */
+    private static boolean isProduct(Op op) {
+        return switch (op) {
+            case Conv c -> c.groups() == 1;
+            case Conv.BackwardData c -> c.groups() == 1;
+            case Conv.BackwardWeights c -> c.groups() == 1;
+            case Linear l -> true;
+            case Linear.BackwardData l -> true;
+            case Linear.BackwardWeights l -> true;
+            default -> false;
+        };
+    }
+
+    private static boolean has(Node node, Function<Value, DType> types, DType half) {
+        return !(halves(node.inputs(), types, half).isEmpty() && halves(node.outputs(), types, half).isEmpty());
     }
 
     /** Element types as the inner kernel sees them. */
-    static Function<Value, DType> inFloat32(Function<Value, DType> types) {
-        return v -> types.apply(v) == DType.F16 ? DType.F32 : types.apply(v);
+    static Function<Value, DType> inFloat32(Function<Value, DType> types, DType half) {
+        return v -> types.apply(v) == half ? DType.F32 : types.apply(v);
     }
 
-    private static List<Value> halves(List<Value> values, Function<Value, DType> types) {
-        return values.stream().filter(v -> types.apply(v) == DType.F16).distinct().toList();
+    private static List<Value> halves(List<Value> values, Function<Value, DType> types, DType half) {
+        return values.stream().filter(v -> types.apply(v) == half).distinct().toList();
     }
 
     private static long bytes(Value v) { return v.shape().elements() * Float.BYTES; }
@@ -70,7 +101,9 @@ final class HalfStorage implements Kernel {
     private static long aligned(long bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
     @Override
-    public String implementation() { return inner.implementation() + ", f16 by float32"; }
+    public String implementation() {
+        return inner.implementation() + ", " + half.name().toLowerCase(Locale.ROOT) + " by float32";
+    }
 
     @Override
     public long scratchBytes() { return copies + inner.scratchBytes(); }
@@ -81,9 +114,9 @@ final class HalfStorage implements Kernel {
         List<Copy> in = new ArrayList<>();
         List<Copy> out = new ArrayList<>();
         for (Value v : reads)
-            in.add(new Copy(Kernels.F16, outer.of(v), Kernels.F32, copy(outer, v), v.shape().elements()));
+            in.add(new Copy(OwnKernels.code(half), outer.of(v), Kernels.F32, copy(outer, v), v.shape().elements()));
         for (Value v : makes)
-            out.add(new Copy(Kernels.F32, copy(outer, v), Kernels.F16, outer.of(v), v.shape().elements()));
+            out.add(new Copy(Kernels.F32, copy(outer, v), OwnKernels.code(half), outer.of(v), v.shape().elements()));
         before = in.toArray(Copy[]::new);
         after = out.toArray(Copy[]::new);
     }

@@ -47,7 +47,9 @@ class LostDeviceTest {
     }
 
     /** The emulation's own attributes; see emulation.h. */
-    private static void tell(int attribute) { CudaLibraries.emulated().driver().deviceAttribute(attribute, 0); }
+    private static void tell(int attribute) {
+        CudaLibraries.emulated().driver().deviceAttribute(attribute, 0);
+    }
 
     private static Backend device() {
         Backend backend = Backends.open("cuda-emulated", 1);
@@ -105,8 +107,10 @@ class LostDeviceTest {
         tell(LIMIT - MIB);
         try (Backend backend = device()) {
             String text = assertThrows(MemoryException.class, () -> trainer(backend, 4000).close()).getMessage();
-            Matcher m = Pattern.compile("model xraynet, batch 4000: a training step needs 0\\.\\d\\d GB, 0\\.0[12] GB are"
-                    + " free; the largest batch that fits is (\\d+)").matcher(text);
+            Matcher m = Pattern
+                    .compile("model xraynet, batch 4000: a training step needs 0\\.\\d\\d GB, 0\\.0[12] GB are"
+                            + " free; the largest batch that fits is (\\d+)")
+                    .matcher(text);
             assertTrue(m.matches(), text);
             int fits = Integer.parseInt(m.group(1));
             assertTrue(fits > 1 && fits < 4000, text);
