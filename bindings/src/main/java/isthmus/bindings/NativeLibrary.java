@@ -77,6 +77,13 @@ public final class NativeLibrary {
         }
     }
 
+    /** A library that lies on the class path as a resource; nothing if there is no such resource. */
+    public static Optional<NativeLibrary> resource(String name, String folder, String file) {
+        return NativeLibrary.class.getClassLoader().getResource(folder + file) == null
+                ? Optional.empty()
+                : Optional.of(unpackAndOpen(name, folder, file));
+    }
+
     /** A library that is not there, and why. */
     public static NativeLibrary absent(String name, String why) {
         return new NativeLibrary(name, null, null, name + " cannot be used: " + why);

@@ -25,14 +25,15 @@ public record CudaLibraries(CudaDriver driver, Nvrtc nvrtc, CublasLt cublasLt, C
         return Found.LIBRARIES;
     }
 
-    /** The emulation on the host's CPU; absent unless the property {@value #EMULATION} names its file. */
-    public static CudaLibraries emulated() {
-        return Emulated.LIBRARIES;
-    }
+    /**
+     * The emulation on the host's CPU; absent unless the property {@value #EMULATION} names its file, or the test jar of the
+     * module native is on the class path.
+     */
+    public static CudaLibraries emulated() { return Emulated.LIBRARIES; }
 
     /** Whether these are the emulation, whose times mean nothing. */
     public boolean isEmulation() {
-        return !System.getProperty(EMULATION, "").isBlank() && this == Emulated.LIBRARIES;
+        return this == Emulated.LIBRARIES;
     }
 
     /** Why training cannot use these libraries; empty if it can. Says nothing of whether there is a GPU. */
@@ -89,14 +90,16 @@ public record CudaLibraries(CudaDriver driver, Nvrtc nvrtc, CublasLt cublasLt, C
     }
 
     private static final class Emulated {
+        private static final String NAME = "CUDA emulation";
         static final CudaLibraries LIBRARIES = open();
 
         private static CudaLibraries open() {
             String file = System.getProperty(EMULATION, "");
             NativeLibrary all = file.isBlank()
-                    ? NativeLibrary.absent("CUDA emulation",
-                            "it is for tests and its file is not named; build the module native and set -D" + EMULATION)
-                    : NativeLibrary.file("CUDA emulation", Path.of(file));
+                    ? NativeLibrary.resource(NAME, "isthmus/native/emulation/", "libisthmus_cuda_emulation.so")
+                            .orElseGet(() -> NativeLibrary.absent(NAME, "it is for tests and its file is not named;"
+                                    + " build the module native and set -D" + EMULATION))
+                    : NativeLibrary.file(NAME, Path.of(file));
             return new CudaLibraries(new CudaDriver(all), new Nvrtc(all), new CublasLt(all), new Cudnn(all));
         }
     }
