@@ -83,7 +83,8 @@ final class Sampler {
         double cos = StrictMath.cos(angle) * zoom;
         double sin = StrictMath.sin(angle) * zoom;
         // Centre of the unchanged crop, in source pixels whose centres lie at whole numbers.
-        double middle = (side - size) / 2 + (size - 1) / 2.0;
+        int margin = (side - size) / 2;
+        double middle = margin + (size - 1) / 2.0;
         double left = (size - 1) / (flipped ? 2.0 : -2.0);
         double right = flipped ? -1 : 1;
         for (int y = 0; y < size; y++) {
