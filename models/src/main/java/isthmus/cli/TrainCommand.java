@@ -63,6 +63,10 @@ final class TrainCommand extends Command {
     @picocli.CommandLine.Mixin
     private DeviceOption device = new DeviceOption();
 
+    @Option(names = "--fallback", paramLabel = "DEVICE", description = "Where to go on from the last whole epoch if the GPU is lost: cpu."
+            + " Default: give up.")
+    private String fallback;
+
     @Option(names = "--print-recipe", description = "Print the recipe and end.")
     private boolean printRecipe;
 
@@ -86,6 +90,8 @@ final class TrainCommand extends Command {
         }
         if (train.isEmpty() || validation.isEmpty())
             throw new CliException(Exit.USAGE, "name the films: --train CSV... and --val CSV...");
+        if (fallback != null && !fallback.equals("cpu"))
+            throw new CliException(Exit.USAGE, "--fallback is '" + fallback + "'; it is cpu");
         int threads = cores.threads();
         for (Path table : train)
             InputFiles.require(table, "a CSV of films");
@@ -98,7 +104,7 @@ final class TrainCommand extends Command {
         PooledTraining.Result result;
         try (watch) {
             result = PooledTraining.run(recipe, train, validation, Optional.ofNullable(start), folder,
-                    device.with(threads), watch);
+                    device.with(threads).orElse(Optional.ofNullable(fallback)), watch);
         }
         Report report = report(recipe, result);
         JsonFile.write(folder.resolve("report.json"), report);
@@ -118,7 +124,7 @@ final class TrainCommand extends Command {
     private Report report(Recipe recipe, PooledTraining.Result result) throws IOException {
         List<Site> sites = new ArrayList<>();
         for (Path table : validation) {
-            Evaluation.Result one = Evaluation.run(result.bestModel(), List.of(table), device.with(cores.threads()));
+            Evaluation.Result one = Evaluation.run(result.bestModel(), List.of(table), result.compute());
             sites.add(new Site(siteName(table), table.toString(), one.images(), Scores.auroc(recipe, one.metrics())));
         }
         PooledTraining.Epoch best = result.epochs().get(result.best() - 1);

@@ -23,9 +23,10 @@ public final class PooledTraining {
      *
      * @param best an epoch's number
      * @param ended why it ended: epochs, budget or early_stop
+     * @param compute what computed at the end
      */
     public record Result(List<Epoch> epochs, int best, Path bestModel, Path lastModel, long parameters, int films,
-            double seconds, String ended) {}
+            double seconds, String ended, Compute compute) {}
 
     /** Told as the run goes on. */
     public interface Listener extends Trainer.Progress {
@@ -39,23 +40,25 @@ public final class PooledTraining {
         void epoch(Epoch epoch, int of);
     }
 
-    private final Session session;
     private final Recipe recipe;
     private final Path best;
     private final Path last;
     private final Listener listener;
     private final Budget budget;
     private final Gains gains;
+    private final Foothold foothold;
     private final List<Epoch> epochs = new ArrayList<>();
+    private Session session;
+    private int films;
 
-    private PooledTraining(Session session, Path out, Listener listener, Budget budget) {
-        this.session = session;
-        this.recipe = session.recipe;
+    private PooledTraining(Recipe recipe, Path out, Listener listener, Budget budget) {
+        this.recipe = recipe;
         this.best = out.resolve("best.safetensors");
         this.last = out.resolve("last.safetensors");
         this.listener = listener;
         this.budget = budget;
         this.gains = new Gains(recipe.course().earlyStop());
+        this.foothold = new Foothold(out);
     }
 
     /**
@@ -73,34 +76,64 @@ public final class PooledTraining {
     static Result run(Recipe recipe, List<Path> train, List<Path> validation, Optional<Path> start, Path out,
             Compute compute, Listener listener, LongSupplier clock) throws IOException {
         long begin = System.nanoTime();
-        var budget = new Budget(recipe.course().minutes(), clock);
+        var run = new PooledTraining(recipe, out, listener, new Budget(recipe.course().minutes(), clock));
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = StartWeights.make(recipe, start, train, compute, arena, listener::prepared);
-            try (CoreLease lease = CoreLease.acquire(compute.threads());
-                    Session s = Session.pooled(recipe, train, validation, compute)) {
-                s.enter();
-                s.weights().copyFrom(weights);
-                long parameters = s.model.table().elements();
-                listener.ready(s.films.size(), s.measure.size(), parameters, s.warnings());
-                var run = new PooledTraining(s, out, listener, budget);
-                String ended = run.train(clock);
-                return new Result(List.copyOf(run.epochs), run.gains.bestEpoch(), run.best, run.last, parameters,
-                        s.films.size(), (System.nanoTime() - begin) / 1e9, ended);
+            Compute used = compute;
+            String ended;
+            try {
+                ended = run.on(compute, train, validation, weights, clock);
+            } catch (DeviceLostException e) {
+                used = compute.next().orElseThrow(() -> e);
+                listener.prepared(e.getMessage() + "; going on with " + used.device() + " after epoch "
+                        + run.epochs.size());
+                ended = run.on(used, train, validation, weights, clock);
+            }
+            run.foothold.clear();
+            return new Result(List.copyOf(run.epochs), run.gains.bestEpoch(), run.best, run.last,
+                    weights.table().elements(), run.films, (System.nanoTime() - begin) / 1e9, ended, used);
+        }
+    }
+
+    /** Trains on a device from where the run is to its end; says why it ended. */
+    private String on(Compute compute, List<Path> train, List<Path> validation, WeightBuffer start, LongSupplier clock)
+            throws IOException {
+        try (CoreLease lease = CoreLease.acquire(compute.threads());
+                Session s = Session.pooled(recipe, train, validation, compute)) {
+            session = s;
+            films = s.films.size();
+            s.enter();
+            listener.ready(s.films.size(), s.measure.size(), s.model.table().elements(), s.warnings());
+            try {
+                foothold.takeUp(s.trainer, start, recipe.epochs() * s.steps());
+                return train(clock, compute.fallback().isPresent());
+            } catch (RuntimeException e) {
+                String loss = s.loss().orElseThrow(() -> e);
+                throw new DeviceLostException(lost(e, loss), e);
             }
         }
     }
 
+    private String lost(RuntimeException e, String loss) {
+        String safe = epochs.isEmpty()
+                ? "no epoch was complete"
+                : best + " holds the best of " + epochs.size() + " complete epochs";
+        return e.getMessage() + "; " + loss + "; " + safe;
+    }
+
     /** Epoch after epoch; says why it ended. */
-    private String train(LongSupplier clock) throws IOException {
-        session.trainer.begin(0, recipe.epochs() * session.steps(), 0);
+    private String train(LongSupplier clock, boolean mayFallBack) throws IOException {
         Optional<String> end = Optional.empty();
-        for (int e = 1; end.isEmpty(); e++) {
+        for (int e = epochs.size() + 1; end.isEmpty(); e++) {
             long t = System.nanoTime();
             var window = new Window();
             double loss = session.pass(e, window);
             long trained = clock.getAsLong();
             Map<String, Double> metrics = session.metrics();
             Epoch epoch = new Epoch(e, loss, metrics, (System.nanoTime() - t) / 1e9);
+            // From here on nothing is asked of the device: an epoch is complete, or not there.
+            session.trainer.averaged();
+            if (mayFallBack) foothold.keep(session.trainer, e);
             epochs.add(epoch);
             if (gains.note(e, metrics.getOrDefault("auroc", -metrics.get("loss")))) keep(best, epoch);
             budget.reserve(clock.getAsLong() - trained);

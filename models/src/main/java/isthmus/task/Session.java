@@ -63,6 +63,9 @@ final class Session implements AutoCloseable {
     /** To be called by the thread that trains or measures. */
     void enter() { backend.enter(); }
 
+    /** Why the device can do nothing more; empty if it can. */
+    Optional<String> loss() { return backend.loss(); }
+
     /** Steps of one pass over the films. */
     long steps() { return trainer.steps(films.batches()); }
 
