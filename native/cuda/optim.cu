@@ -126,39 +126,54 @@ struct StepState {
     /* What step_decide tells the kernels after it. */
     i64 apply;
     double gradient_scale, rate, bias1, bias2;
+    /* Batches since the last update, whether one of them overflowed; steps of the average; FedProx's mu. */
+    i64 batches, bad, averaged;
+    double proximal;
 };
 enum { LOSS_NOT_FINITE = 1, GRADIENT_NOT_FINITE = 2, SCALE_TOO_SMALL = 3 };
 
 INLINE bool is_finite(double x) { return x - x == 0; }
 
 /* Before the forward pass: number of the step and scale of the loss to where the program's kernels read them. */
-KERNEL step_begin(const StepState *s, i64 *scalars) {
+KERNEL step_begin(const StepState *s, i64 *scalars, i64 accumulate) {
     if (first_thread() != 0) return;
-    scalars[1] = s->step;
+    scalars[1] = s->step * accumulate + s->batches;
     *(float *)(scalars + 2) = (float)s->scale;
 }
 HOST_KERNEL(step_begin)
 
-/* After the backward pass: does this step count, and with which numbers? Row i of the course is for step first + i: factor of
- * the learning rate, and clip norm or 0. `scaled`: half precision, whose overflows are skipped; else they end the training.
- * The rules are LossScaler's and Optimizer's of isthmus.train. */
-KERNEL step_decide(StepState *s, const double *course, const double *part, i64 parts, const float *loss, i64 samples,
-                   i64 scaled, double growth, double backoff, double least, i64 interval, double beta1, double beta2) {
-    double squares = sum_parts(part, parts);
-    if (threadIdx.x != 0) return;
-    s->apply = 0;
-    if (s->stop != 0) return;
-    double times = s->scale, value = *loss;
-    const double *row = course + 2 * (s->step - s->first);
+/* After the backward pass of a batch. `scaled`: half precision, whose overflows are skipped; else they end the training. */
+KERNEL step_loss(StepState *s, const float *loss, i64 samples, i64 scaled) {
+    if (first_thread() != 0 || s->stop != 0) return;
+    double value = *loss;
     s->loss = value;
-    bool good = is_finite(value);
-    if (good) {
+    s->batches++;
+    if (is_finite(value)) {
         s->loss_sum += value * samples;
         s->samples += samples;
-    } else if (!scaled) {
-        s->stop = LOSS_NOT_FINITE;
-        return;
-    }
+    } else if (scaled) s->bad = 1;
+    else s->stop = LOSS_NOT_FINITE;
+}
+HOST_KERNEL(step_loss)
+
+/* FedProx, as `proximal`; gradients are as many times too large as the loss's scale and the batches summed make them. */
+KERNEL step_proximal(const StepState *s, float *g, const float *p, const float *p0, i64 n) {
+    float mu = (float)(s->proximal * (s->scale * s->batches));
+    EACH(i, n) g[i] += mu * (p[i] - p0[i]);
+}
+HOST_KERNEL(step_proximal)
+
+/* After the last batch of a step: does it count, and with which numbers? Row i of the course is for step first + i: factor of
+ * the learning rate, and clip norm or 0. The rules are LossScaler's and Optimizer's of isthmus.train. */
+KERNEL step_decide(StepState *s, const double *course, const double *part, i64 parts, i64 scaled, double growth,
+                   double backoff, double least, i64 interval, double beta1, double beta2) {
+    double squares = sum_parts(part, parts);
+    if (threadIdx.x != 0) return;
+    double scale = s->scale, times = scale * s->batches;
+    bool good = !s->bad;
+    s->apply = s->batches = s->bad = 0;
+    if (s->stop != 0) return;
+    const double *row = course + 2 * (s->step - s->first);
     double gradient_scale = 1 / times;
     if (good && (scaled || row[1] > 0)) {
         good = is_finite(squares);
@@ -175,7 +190,7 @@ KERNEL step_decide(StepState *s, const double *course, const double *part, i64 p
     if (!good) {
         s->good = 0;
         s->skipped++;
-        s->scale = (float)(times * backoff);
+        s->scale = (float)(scale * backoff);
         if (s->scale < least) s->stop = SCALE_TOO_SMALL;
         return;
     }
@@ -184,11 +199,12 @@ KERNEL step_decide(StepState *s, const double *course, const double *part, i64 p
     s->rate = row[0];
     s->step++;
     s->updates++;
+    s->averaged++;
     s->bias1 = 1 - power(beta1, s->updates);
     s->bias2 = 1 - power(beta2, s->updates);
     if (!scaled || ++s->good < interval) return;
     s->good = 0;
-    float grown = (float)(times * growth);
+    float grown = (float)(scale * growth);
     if (is_finite(grown)) s->scale = grown;
 }
 HOST_KERNEL_SYNC(step_decide)
@@ -199,6 +215,15 @@ KERNEL step_undo(const StepState *s, const float *x, float *y, i64 n) {
     EACH(i, n) y[i] = x[i];
 }
 HOST_KERNEL(step_undo)
+
+/* An average of weights after a step that counts, as isthmus.train.Ema. */
+KERNEL step_average(const StepState *s, float *y, const float *x, i64 n, double decay, int warmup) {
+    if (!s->apply) return;
+    double early = (1.0 + s->averaged) / (10.0 + s->averaged);
+    float share = (float)(1 - (warmup && early < decay ? early : decay));
+    EACH(i, n) y[i] += share * (x[i] - y[i]);
+}
+HOST_KERNEL(step_average)
 
 /* A stretch of one weight that one block works on; the weight begins at `start`, and at `copy` in the copy that is computed
  * with (negative: it has none), where a weight [O,inner,taps] lies as [O,taps,inner]. */

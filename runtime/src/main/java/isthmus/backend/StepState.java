@@ -9,7 +9,7 @@ import java.lang.foreign.ValueLayout;
  */
 public record StepState(MemorySegment segment) {
     /** Size in bytes. */
-    public static final long BYTES = 128;
+    public static final long BYTES = 160;
     /** Why no further step changes anything: not at all, or the first that applies. */
     public static final long GOES_ON = 0;
     public static final long LOSS_NOT_FINITE = 1;
@@ -20,18 +20,21 @@ public record StepState(MemorySegment segment) {
     private static final ValueLayout.OfDouble F64 = ValueLayout.JAVA_DOUBLE;
 
     /**
-     * Begins a run of steps.
+     * Begins a run of steps; the course's first row is for the first.
      *
      * @param step number of the next step, in the schedule and of all randomness
-     * @param first step that the course's first row is for
      * @param updates steps that the optimizer has made
      * @param good steps since the scale has changed
      * @param scale factor on the loss; 1 for none
+     * @param averaged steps of the weights' average
+     * @param proximal FedProx's mu
      */
-    public void begin(long step, long first, long updates, long good, double scale) {
+    public void begin(long step, long updates, long good, double scale, long averaged, double proximal) {
         segment.fill((byte) 0);
         segment.setAtIndex(I64, 0, step);
-        segment.setAtIndex(I64, 1, first);
+        segment.setAtIndex(I64, 1, step);
+        segment.setAtIndex(I64, 18, averaged);
+        segment.setAtIndex(F64, 19, proximal);
         segment.setAtIndex(I64, 2, updates);
         segment.setAtIndex(I64, 3, good);
         segment.setAtIndex(F64, 4, scale);
@@ -69,6 +72,9 @@ public record StepState(MemorySegment segment) {
     public double norm() {
         return segment.getAtIndex(F64, 8);
     }
+
+    /** Steps of the weights' average. */
+    public long averaged() { return segment.getAtIndex(I64, 18); }
 
     /** Why it has stopped, or {@link #GOES_ON}. */
     public long stop() { return segment.getAtIndex(I64, 9); }

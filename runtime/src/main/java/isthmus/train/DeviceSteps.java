@@ -21,13 +21,53 @@ final class DeviceSteps implements AutoCloseable {
     /** Steps whose learning rates and clip norms the device is told at once; after so many the host looks where it is. */
     static final int ROWS = 4096;
 
-    /** A training step of one batch size, forward to update, that is recorded and replayed. */
-    private record Recorded(MicroStep micro, List<MemorySegment> inputs, Backend.Repeated calls) {}
+    /** Training with batches of one size, forward to update, recorded and replayed. */
+    private final class Recorded implements AutoCloseable {
+        final MicroStep micro;
+        final List<MemorySegment> inputs;
+        final MemorySegment anchor = optimizer.anchor();
+        /** By whether the batch is the first of a step, and the last. */
+        private final Backend.Repeated[] calls = new Backend.Repeated[4];
+
+        Recorded(MicroStep micro) {
+            this.micro = micro;
+            this.inputs = List.of(micro.images(), micro.labels());
+            // The seed; the rest of the scalars is written on the device.
+            backend.upload(micro.program().scalars().segment());
+        }
+
+        boolean serves(MicroStep other) {
+            return micro.equals(other) && anchor.address() == optimizer.anchor().address();
+        }
+
+        void run(boolean first, boolean last) {
+            int which = (first ? 1 : 0) + (last ? 2 : 0);
+            if (calls[which] == null) calls[which] = record(first, last);
+            calls[which].run();
+        }
+
+        private Backend.Repeated record(boolean first, boolean last) {
+            Program program = micro.program();
+            DeviceUpdate.Calls around = update.of(program.scalars(), micro.loss(), micro.batch(), first, last, anchor);
+            return backend.repeatable(() -> {
+                around.before().run();
+                program.enqueue();
+                around.after().run();
+            });
+        }
+
+        @Override
+        public void close() {
+            for (Backend.Repeated c : calls)
+                if (c != null) c.close();
+        }
+    }
 
     private final Trainer.Options options;
     private final Backend backend;
     private final Optimizer optimizer;
     private final LossScaler scaler;
+    private final WeightAverage average;
     private final StepState state;
     private final MemorySegment course;
     private final DeviceUpdate update;
@@ -38,35 +78,40 @@ final class DeviceSteps implements AutoCloseable {
     private final DoubleSupplier mean = this::mean;
     private long totalSteps;
 
-    private DeviceSteps(Trainer.Options options, Backend backend, Optimizer optimizer, LossScaler scaler,
-            StepState state, MemorySegment course, DeviceUpdate update, Feed feed, int rows) {
-        this.rows = rows;
+    /**
+     * For compiled steps whose largest is {@code micro}.
+     *
+     * @param plan of the update; its state and course are the backend's
+     * @param scaler null but for half precision
+     * @param average null where none is kept
+     * @param rows steps of the course
+     */
+    DeviceSteps(Trainer.Options options, Backend backend, Optimizer optimizer, LossScaler scaler, WeightAverage average,
+            MicroStep micro, DeviceUpdate.Plan plan, DeviceUpdate update, int rows, Arena arena) {
         this.options = options;
         this.backend = backend;
         this.optimizer = optimizer;
         this.scaler = scaler;
-        this.state = state;
-        this.course = course;
+        this.average = average;
+        this.state = plan.state();
+        this.course = plan.course();
         this.update = update;
-        this.feed = feed;
+        this.rows = rows;
+        this.feed = backend.feed(new long[]{micro.images().byteSize(), micro.labels().byteSize()}, arena).orElseThrow();
     }
 
-    /** For a compiled step, if the backend can; {@code scaler} is null but for half precision. */
-    static Optional<DeviceSteps> of(Trainer.Options options, Backend backend, Optimizer optimizer, LossScaler scaler,
-            MicroStep micro, WeightBuffer weights, WeightBuffer gradients, int rows, Arena arena) {
-        if (!backend.hasOwnMemory()) return Optional.empty();
-        var state = new StepState(backend.allocate(StepState.BYTES, arena));
-        MemorySegment course = backend.allocate(2L * rows * Double.BYTES, arena);
-        UpdateRule rule = options.update();
-        var plan = new DeviceUpdate.Plan(weights, gradients, options.precision().compute(), optimizer.moments(),
-                optimizer.stretches(), optimizer.method(),
-                Optional.ofNullable(scaler).map(s -> s.onDevice()), rule.clip().isOn(), state, course);
-        Optional<DeviceUpdate> update = backend.deviceUpdate(plan, arena);
-        if (update.isEmpty()) return Optional.empty();
-        long[] bytes = {micro.images().byteSize(), micro.labels().byteSize()};
-        Feed feed = backend.feed(bytes, arena).orElseThrow();
-        return Optional.of(
-                new DeviceSteps(options, backend, optimizer, scaler, state, course, update.get(), feed, rows));
+    /** What the device is told of the update, if it takes it. */
+    static Optional<DeviceUpdate.Plan> plan(Trainer.Options options, Backend backend, Optimizer optimizer,
+            LossScaler scaler, GradientSum sum, WeightAverage average, WeightBuffer weights, WeightBuffer gradients,
+            int rows, Arena arena) {
+        if (!backend.hasOwnMemory() || rows == 0) return Optional.empty();
+        return Optional.of(new DeviceUpdate.Plan(weights, gradients,
+                Optional.ofNullable(sum).map(s -> new DeviceUpdate.Sum(s.buffer(), options.accumulate())),
+                Optional.ofNullable(average).map(WeightAverage::onDevice), options.precision().compute(),
+                optimizer.moments(), optimizer.stretches(), optimizer.method(),
+                Optional.ofNullable(scaler).map(LossScaler::onDevice), options.update().clip().isOn(),
+                new StepState(backend.allocate(StepState.BYTES, arena)),
+                backend.allocate(2L * rows * Double.BYTES, arena)));
     }
 
     /** One pass, as {@link Trainer#pass}; the first step has this number. */
@@ -75,8 +120,8 @@ final class DeviceSteps implements AutoCloseable {
         totalSteps = ofSteps;
         full = recorded(full, whole);
         if (rest != null) partial = recorded(partial, rest);
-        state.begin(firstStep, firstStep, optimizer.steps(), scaler == null ? 0 : scaler.goodSteps(),
-                scaler == null ? 1 : scaler.scale());
+        state.begin(firstStep, optimizer.steps(), scaler == null ? 0 : scaler.goodSteps(),
+                scaler == null ? 1 : scaler.scale(), average == null ? 0 : average.steps(), optimizer.proximal());
         tell();
         if (source.stays()) {
             backend.upload(whole.images());
@@ -99,16 +144,20 @@ final class DeviceSteps implements AutoCloseable {
     private void run(BatchSource source, Trainer.Progress progress) {
         int batches = source.batches();
         long samples = 0;
+        int summed = 0;
+        int steps = 0;
         Recorded next = next(source);
         for (int i = 1; i <= batches; i++) {
+            boolean complete = i == batches || summed + 1 == options.accumulate();
             if (!source.stays()) feed.arrive(next.inputs);
             update.toDevice();
-            next.calls.run();
+            next.run(summed == 0, complete);
             update.pace();
+            summed = complete ? 0 : summed + 1;
             samples += next.micro.batch();
             progress.step(i, batches, samples, mean);
-            if (progress.enough() || i == batches) return;
-            if (i % rows == 0) turn();
+            if (complete && (progress.enough() || i == batches)) return;
+            if (complete && ++steps % rows == 0) turn();
             next = next(source);
         }
     }
@@ -134,17 +183,9 @@ final class DeviceSteps implements AutoCloseable {
     }
 
     private Recorded recorded(Recorded old, MicroStep micro) {
-        if (old != null && old.micro.equals(micro)) return old;
-        if (old != null) old.calls.close();
-        Program program = micro.program();
-        // The seed; the rest of the scalars is written on the device.
-        backend.upload(program.scalars().segment());
-        DeviceUpdate.Calls around = update.of(program.scalars(), micro.loss(), micro.batch());
-        return new Recorded(micro, List.of(micro.images(), micro.labels()), backend.repeatable(() -> {
-            around.before().run();
-            program.enqueue();
-            around.after().run();
-        }));
+        if (old != null && old.serves(micro)) return old;
+        if (old != null) old.close();
+        return new Recorded(micro);
     }
 
     /** Tells the device what changes from the next step on, and where it is. */
@@ -175,6 +216,7 @@ final class DeviceSteps implements AutoCloseable {
     private void read() {
         backend.download(state.segment());
         optimizer.resume(state.updates(), state.norm());
+        if (average != null) average.resume(state.averaged());
         if (scaler != null) scaler.resume((float) state.scale(), (int) state.good());
         if (state.stop() == StepState.GOES_ON) return;
         if (state.stop() == StepState.SCALE_TOO_SMALL) throw scaler.tooSmall(state.step());
@@ -188,7 +230,7 @@ final class DeviceSteps implements AutoCloseable {
 
     @Override
     public void close() {
-        if (partial != null) partial.calls.close();
-        if (full != null) full.calls.close();
+        if (partial != null) partial.close();
+        if (full != null) full.close();
     }
 }

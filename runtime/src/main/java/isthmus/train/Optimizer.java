@@ -132,8 +132,11 @@ final class Optimizer {
         norm = lastNorm;
     }
 
-    /** Whether weights are pulled towards where they were. */
-    boolean isAnchored() { return proximal != 0; }
+    /** Where weights are pulled to; the null segment for nowhere. */
+    MemorySegment anchor() { return proximal == 0 ? MemorySegment.NULL : anchor; }
+
+    /** How strongly. */
+    double proximal() { return proximal; }
 
     /** The memory of the moments, wherever they are newest. */
     MemorySegment moments() { return state.segment(); }

@@ -137,10 +137,11 @@ public final class Trainer implements AutoCloseable {
     }
 
     private Optional<DeviceSteps> deviceSteps(int rows) {
-        // What a device does not do alone: sums over batches and averages over time.
-        if (rows == 0 || sum != null || average != null) return Optional.empty();
         try {
-            return DeviceSteps.of(options, backend, optimizer, scaler, full, weights, gradients, rows, arena);
+            return DeviceSteps
+                    .plan(options, backend, optimizer, scaler, sum, average, weights, gradients, rows, arena)
+                    .flatMap(plan -> backend.deviceUpdate(plan, arena).map(update -> new DeviceSteps(options, backend,
+                            optimizer, scaler, average, full, plan, update, rows, arena)));
         } catch (RuntimeException e) {
             full.close();
             throw e;
@@ -293,14 +294,14 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * One pass over the data. A device that can makes each step alone, as one recorded graph, unless batches are accumulated,
-     * weights averaged or pulled: then the host drives each step, as on the CPU.
+     * One pass over the data. A device that can makes each step alone, as recorded graphs, one a batch; else the host drives
+     * each step, as on the CPU.
      *
      * @return the mean loss of all samples; of half precision, of those whose loss was finite
      */
     public double pass(BatchSource source, Progress progress) {
         compilePartial(source);
-        if (device.isEmpty() || optimizer.isAnchored()) return hostDriven(source, progress);
+        if (device.isEmpty() || (sum != null && sum.batches() > 0)) return hostDriven(source, progress);
         try {
             return device.get().pass(source, full, partial, step, totalSteps, progress);
         } finally {

@@ -1,6 +1,7 @@
 package isthmus.train;
 
 import isthmus.backend.Backend;
+import isthmus.backend.DeviceUpdate;
 import isthmus.tensor.WeightBuffer;
 import isthmus.tensor.WeightTable;
 import java.lang.foreign.Arena;
@@ -32,6 +33,15 @@ final class WeightAverage {
         backend.toHost(average.segment());
         return average;
     }
+
+    /** Steps since it began. */
+    long steps() { return steps; }
+
+    /** A device has made steps alone, as {@link #onDevice} told it. */
+    void resume(long after) { steps = after; }
+
+    /** The rule for a device that follows it alone. */
+    DeviceUpdate.Average onDevice() { return new DeviceUpdate.Average(average, ema.decay(), ema.warmup()); }
 
     /** Begins anew with the weights as they are. */
     void begin() {

@@ -65,8 +65,12 @@ class DeviceStepTest {
     }
 
     private Trainer trainer(UpdateRule rule, Precision precision, int steps) {
+        return trainer(rule, precision, 1, steps);
+    }
+
+    private Trainer trainer(UpdateRule rule, Precision precision, int accumulate, int steps) {
         Model model = model();
-        Trainer t = new Trainer(model, new Trainer.Options(LOSS, rule, precision, 4, 1, 5), backend, steps);
+        Trainer t = new Trainer(model, new Trainer.Options(LOSS, rule, precision, 4, accumulate, 5), backend, steps);
         model.initialize(t.weights(), 1);
         t.begin(0, TOTAL, 0);
         return t;
@@ -91,6 +95,26 @@ class DeviceStepTest {
                     assertEquals(host.pass(new MadeUp(14, 4), QUIET), device.pass(new MadeUp(14, 4), QUIET), 1e-12);
                 same(host, device);
                 assertTrue(relative(floats(device.weights()), before) > 1e-4, "something was learnt");
+            }
+        }
+    }
+
+    /** Gradients of three batches summed, an average that warms up, and a pull towards the beginning, all at once. */
+    @Test
+    void sumsAveragesAndPullsAreTheHosts() {
+        var rule = ADAMW.with(new Ema(0.9, true)).with(new LossScaling(0x1p22, 4, 0.25, 2));
+        for (Precision precision : List.of(Precision.FP32, Precision.F16)) {
+            try (Trainer device = trainer(rule, precision, 3, DEVICE); Trainer host = trainer(rule, precision, 3, HOST)) {
+                for (Trainer t : List.of(device, host)) {
+                    t.pass(new MadeUp(38, 4), QUIET);
+                    t.resume(t.optimizerSteps(), TOTAL, 0.3);
+                    t.pass(new MadeUp(38, 4), QUIET);
+                    t.pass(new MadeUp(16, 4), QUIET);
+                }
+                same(host, device);
+                assertArrayEquals(floats(host.averaged()), floats(device.averaged()));
+                assertTrue(relative(floats(device.averaged()), floats(device.weights())) > 1e-4);
+                assertTrue(device.optimizerSteps() > 4, "a good part counts");
             }
         }
     }

@@ -43,7 +43,7 @@ final class KernelSources implements AutoCloseable {
                 "channels copy_columns scale_channels scale_channels_backward", "upsample upsample upsample_backward",
                 "depthwise depthwise depthwise_data depthwise_weights depthwise_finish",
                 "detection detection_keys detection_choose detection_sort detection_draw detection_loss",
-                "optim sgd adam proximal axpy average squares add_parts step_begin step_decide step_undo sgd_step adam_step"
+                "optim sgd adam proximal axpy average squares add_parts step_begin step_loss step_proximal step_average step_decide step_undo sgd_step adam_step"
                         + " copy_weights")) {
             String[] names = line.split(" ", -1);
             for (int i = 1; i < names.length; i++)
