@@ -42,7 +42,9 @@ class FallbackTest {
     void heal() { tell(LOSE); }
 
     /** The emulation's own attribute: so many launches from now the GPU is lost. */
-    private static void tell(int attribute) { CudaLibraries.emulated().driver().deviceAttribute(attribute, 0); }
+    private static void tell(int attribute) {
+        CudaLibraries.emulated().driver().deviceAttribute(attribute, 0);
+    }
 
     /** Loses the GPU in the second batch of an epoch. */
     private static final class Loses extends SmallRecipe.Ear {

@@ -58,7 +58,8 @@ public interface DeviceUpdate {
      * @param course what changes from step to step, float64: factor of the learning rate and clip norm (0: none) of step
      *     {@code first}, of the step after it, and so on
      */
-    record Plan(WeightBuffer weights, WeightBuffer gradients, Optional<Sum> sum, Optional<Average> average, DType compute, MemorySegment moments,
+    record Plan(WeightBuffer weights, WeightBuffer gradients, Optional<Sum> sum, Optional<Average> average,
+            DType compute, MemorySegment moments,
             List<Stretch> stretches,
             Method method, Optional<Scaling> scaling, boolean clips, StepState state,
             MemorySegment course) {}

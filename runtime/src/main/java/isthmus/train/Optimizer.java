@@ -133,7 +133,9 @@ final class Optimizer {
     }
 
     /** Where weights are pulled to; the null segment for nowhere. */
-    MemorySegment anchor() { return proximal == 0 ? MemorySegment.NULL : anchor; }
+    MemorySegment anchor() {
+        return proximal == 0 ? MemorySegment.NULL : anchor;
+    }
 
     /** How strongly. */
     double proximal() { return proximal; }

@@ -41,7 +41,9 @@ final class WeightAverage {
     void resume(long after) { steps = after; }
 
     /** The rule for a device that follows it alone. */
-    DeviceUpdate.Average onDevice() { return new DeviceUpdate.Average(average, ema.decay(), ema.warmup()); }
+    DeviceUpdate.Average onDevice() {
+        return new DeviceUpdate.Average(average, ema.decay(), ema.warmup());
+    }
 
     /** Begins anew with the weights as they are. */
     void begin() {

@@ -104,7 +104,8 @@ class DeviceStepTest {
     void sumsAveragesAndPullsAreTheHosts() {
         var rule = ADAMW.with(new Ema(0.9, true)).with(new LossScaling(0x1p22, 4, 0.25, 2));
         for (Precision precision : List.of(Precision.FP32, Precision.F16)) {
-            try (Trainer device = trainer(rule, precision, 3, DEVICE); Trainer host = trainer(rule, precision, 3, HOST)) {
+            try (Trainer device = trainer(rule, precision, 3, DEVICE);
+                    Trainer host = trainer(rule, precision, 3, HOST)) {
                 for (Trainer t : List.of(device, host)) {
                     t.pass(new MadeUp(38, 4), QUIET);
                     t.resume(t.optimizerSteps(), TOTAL, 0.3);

@@ -115,13 +115,15 @@ final class CudaUpdate implements DeviceUpdate {
         Launches before = new Launches(device, arena);
         before.add("step_begin", "", ONE, state, twins.device(scalars.segment()),
                 (long) plan.sum().map(Sum::batches).orElse(1));
-        if (first && statistics.byteSize() > 0) before.add(() -> device.driver.copyOnDevice(noted,
-                statistics.address(), statistics.byteSize(), device.stream));
+        if (first && statistics.byteSize() > 0)
+            before.add(() -> device.driver.copyOnDevice(noted,
+                    statistics.address(), statistics.byteSize(), device.stream));
         Launches after = new Launches(device, arena);
         after.add("step_loss", "", ONE, state, twins.device(loss), (long) samples,
                 plan.scaling().isPresent() ? 1L : 0L);
-        if (plan.sum().isPresent() && first) after.add(() -> device.driver.copyOnDevice(updating.address(),
-                gradients.address(), n * Float.BYTES, device.stream));
+        if (plan.sum().isPresent() && first)
+            after.add(() -> device.driver.copyOnDevice(updating.address(),
+                    gradients.address(), n * Float.BYTES, device.stream));
         if (plan.sum().isPresent() && !first)
             after.add("axpy", "", Grid.over(n, device), 1f, gradients, updating, n);
         if (last && anchor.address() != 0)
