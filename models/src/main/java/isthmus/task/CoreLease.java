@@ -1,8 +1,10 @@
 package isthmus.task;
 
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -12,9 +14,11 @@ import java.util.List;
 /**
  * The right to compute on some of the machine's cores, shared fairly with this user's other processes through file locks:
  * OpenMP teams that together outnumber the cores collapse to a fraction of their speed. The system gives the locks back when
- * a process ends, however it ends.
+ * a process ends, however it ends. Threads of one process wait for each other as processes do.
  */
 public final class CoreLease implements AutoCloseable {
+    private static final long POLL_MS = 10;
+
     private final List<FileChannel> held;
 
     private CoreLease(List<FileChannel> held) { this.held = held; }
@@ -26,11 +30,11 @@ public final class CoreLease implements AutoCloseable {
         Path folder = Files.createDirectories(userFolder().resolve("cores"));
         List<FileChannel> held = new ArrayList<>();
         // Only who holds the gate takes cores, so two processes never wait for each other's.
-        try (FileChannel gate = open(folder.resolve("gate")); FileLock turn = gate.lock()) {
+        try (FileChannel gate = open(folder.resolve("gate")); FileLock turn = lock(gate)) {
             for (int core = 0; held.size() < wanted; core = (core + 1) % cores) {
                 FileChannel channel = open(folder.resolve("core" + core));
                 boolean last = cores - core <= wanted - held.size();
-                FileLock lock = last ? channel.lock() : channel.tryLock();
+                FileLock lock = last ? lock(channel) : tryLock(channel);
                 if (lock != null) held.add(channel);
                 else
                     channel.close();
@@ -40,6 +44,30 @@ public final class CoreLease implements AutoCloseable {
             for (FileChannel c : held)
                 c.close();
             throw e;
+        }
+    }
+
+    /** Waits for a lock that another process may hold, or another thread of this one, which Java refuses to wait for. */
+    private static FileLock lock(FileChannel channel) throws IOException {
+        while (true) {
+            try {
+                return channel.lock();
+            } catch (OverlappingFileLockException e) {
+                try {
+                    Thread.sleep(POLL_MS);
+                } catch (InterruptedException stop) {
+                    Thread.currentThread().interrupt();
+                    throw new InterruptedIOException("interrupted while waiting for free cores");
+                }
+            }
+        }
+    }
+
+    private static FileLock tryLock(FileChannel channel) throws IOException {
+        try {
+            return channel.tryLock();
+        } catch (OverlappingFileLockException e) {
+            return null;
         }
     }
 
