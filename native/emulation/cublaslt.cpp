@@ -7,6 +7,7 @@
 
 namespace {
 enum { OK = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
+enum { NO_EPILOGUE = 1, BIAS = 4, BIAS_GRADIENT = 512 };
 enum { R_32F = 0, R_16F = 2, R_16BF = 14 };
 
 struct Desc {
@@ -19,6 +20,7 @@ struct Layout {
 };
 struct Preference {
     size_t workspace = 0;
+    uint32_t aligned[4] = {256, 256, 256, 256}; /* as of the real one: A, B, C, D */
 };
 /* cublasLtMatmulHeuristicResult_t */
 struct Result {
@@ -62,9 +64,14 @@ int product(const Desc &d, const Layout &a, const Layout &b, const Layout &c, co
     fits(d, a, b, c, &m, &n, &k);
     std::vector<float> fa = rows_of(a, d.transposed[0], pa), fb = rows_of(b, d.transposed[1], pb), fc((size_t)(m * n));
     emulation::multiply(fa.data(), fb.data(), fc.data(), m, n, k);
+    for (int64_t j = 0; d.epilogue == BIAS_GRADIENT && j < n; j++) {
+        float sum = 0;
+        for (int64_t l = 0; l < k; l++) sum += fb[(size_t)(l * n + j)];
+        emulation::store(type_of(d.bias_type), (void *)d.bias, j, sum);
+    }
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
-            float bias = d.epilogue == 4 ? emulation::load(type_of(d.bias_type), (void *)d.bias, i) : 0;
+            float bias = d.epilogue == BIAS ? emulation::load(type_of(d.bias_type), (void *)d.bias, i) : 0;
             emulation::store(type_of(c.type), pc, j * c.leading + i, fc[(size_t)(i * n + j)] + bias);
         }
     return 0;
@@ -112,7 +119,7 @@ API int cublasLtMatmulDescSetAttribute(void *desc, int attribute, const void *va
     if (n != (attribute == 8 ? 8u : 4u)) return INVALID_VALUE;
     switch (attribute) {
         case 3: case 4: memcpy(&d->transposed[attribute - 3], value, 4); return OK;
-        case 7: memcpy(&d->epilogue, value, 4); return d->epilogue == 1 || d->epilogue == 4 ? OK : NOT_SUPPORTED;
+        case 7: memcpy(&d->epilogue, value, 4); return d->epilogue == NO_EPILOGUE || d->epilogue == BIAS || d->epilogue == BIAS_GRADIENT ? OK : NOT_SUPPORTED;
         case 8: memcpy(&d->bias, value, 8); return OK;
         case 26: memcpy(&d->bias_type, value, 4); return OK;
         default: return INVALID_VALUE;
@@ -127,8 +134,10 @@ API int cublasLtMatmulPreferenceCreate(void **preference) { CREATE(preferences, 
 API int cublasLtMatmulPreferenceDestroy(void *preference) { DESTROY(preferences, preference, Preference); }
 API int cublasLtMatmulPreferenceSetAttribute(void *preference, int attribute, const void *value, size_t n) {
     NEEDS(preferences, preference);
-    if (attribute != 1 || n != 8) return INVALID_VALUE;
-    memcpy(&((Preference *)preference)->workspace, value, 8);
+    auto *p = (Preference *)preference;
+    if (attribute == 1 && n == 8) memcpy(&p->workspace, value, 8);
+    else if (attribute >= 5 && attribute <= 8 && n == 4) memcpy(&p->aligned[attribute - 5], value, 4);
+    else return INVALID_VALUE;
     return OK;
 }
 API int cublasLtMatmulAlgoGetHeuristic(void *handle, void *desc, void *a, void *b, void *c, void *d, void *preference,
@@ -139,10 +148,14 @@ API int cublasLtMatmulAlgoGetHeuristic(void *handle, void *desc, void *a, void *
         return INVALID_VALUE;
     int64_t m, n, k;
     *count = 0;
-    if (!fits(*(Desc *)desc, *(Layout *)a, *(Layout *)b, *(Layout *)d, &m, &n, &k)) return INVALID_VALUE;
+    Desc what = *(Desc *)desc;
+    if (!fits(what, *(Layout *)a, *(Layout *)b, *(Layout *)d, &m, &n, &k)) return INVALID_VALUE;
+    /* A bias has the result's type. */
+    if (what.epilogue != NO_EPILOGUE && what.bias_type != ((Layout *)d)->type) return NOT_SUPPORTED;
     auto *r = (Result *)results;
     memset(r, 0, sizeof *r);
     r->algorithm[0] = MAGIC;
+    for (int i = 0; i < 4; i++) r->algorithm[1 + i] = ((Preference *)preference)->aligned[i];
     *count = 1;
     return OK;
 }
@@ -159,7 +172,10 @@ API int cublasLtMatmul(void *handle, void *desc, const void *alpha, const void *
     if (!fits(what, x, y, z, &m, &n, &k)) return INVALID_VALUE;
     if (!emulation::is_device((uint64_t)a, bytes(x)) || !emulation::is_device((uint64_t)b, bytes(y)) || !emulation::is_device((uint64_t)d, bytes(z)))
         return INVALID_VALUE;
-    if (what.epilogue == 4 && (!known(what.bias_type) || !emulation::is_device(what.bias, (size_t)m * emulation::size_of(type_of(what.bias_type)))))
+    const uint64_t *aligned = (const uint64_t *)algorithm + 1;
+    if ((uint64_t)a % aligned[0] || (uint64_t)b % aligned[1] || (uint64_t)d % aligned[3]) return INVALID_VALUE;
+    int64_t vector = what.epilogue == BIAS ? m : what.epilogue == BIAS_GRADIENT ? n : 0;
+    if (vector && (!known(what.bias_type) || !emulation::is_device(what.bias, (size_t)vector * emulation::size_of(type_of(what.bias_type)))))
         return INVALID_VALUE;
     return emulation::enqueue(stream, [=] { return product(what, x, y, z, a, b, d); }) == 0 ? OK : EXECUTION_FAILED;
 }

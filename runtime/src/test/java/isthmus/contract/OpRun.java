@@ -76,6 +76,12 @@ final class OpRun implements AutoCloseable {
         program.run();
     }
 
+    /** What runs each op whose name begins so. */
+    List<String> kernels(String op) {
+        return program.listing().stream().filter(l -> l.startsWith(op))
+                .map(l -> l.substring(l.lastIndexOf("  ")).strip()).toList();
+    }
+
     /** The first word of what runs each op whose name begins so. */
     List<String> implementations(String op) {
         return program.listing().stream().filter(l -> l.startsWith(op))

@@ -2,6 +2,7 @@ package isthmus.bindings.cublas;
 
 import isthmus.bindings.Checked;
 import isthmus.bindings.Downcalls;
+import isthmus.bindings.NativeException;
 import isthmus.bindings.NativeLibrary;
 import isthmus.bindings.NativeMemory;
 import java.lang.foreign.Arena;
@@ -133,24 +134,53 @@ public final class CublasLt {
     }
 
     /**
+     * What an algorithm may count on.
+     *
+     * @param workspace bytes that it may use
+     * @param operands of which number of bytes the operands' addresses are multiples
+     * @param result the same of the result's
+     */
+    public record Limits(long workspace, int operands, int result) {}
+
+    /**
      * The library's best algorithms.
      *
      * @param results room for {@code most} results of {@link #HEURISTIC_BYTES}
-     * @return how many there are
+     * @return how many there are; 0 if the library does not support this
      */
     public int heuristics(MemorySegment handle, MemorySegment desc, MemorySegment a, MemorySegment b, MemorySegment d,
-            long workspace, MemorySegment results, int most) {
-        MemorySegment preference = checked.pointer("cublasLtMatmulPreferenceCreate",
-                (s, out) -> (int) preferenceCreate.invokeExact(out));
-        try (Arena scratch = Arena.ofConfined()) {
-            MemorySegment bytes = scratch.allocateFrom(ValueLayout.JAVA_LONG, workspace);
-            checked.call("cublasLtMatmulPreferenceSetAttribute", () -> (int) preferenceSet.invokeExact(preference,
-                    CublasLtConstants.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, (long) Long.BYTES));
+            Limits limits, MemorySegment results, int most) {
+        MemorySegment preference = preference(limits);
+        try {
             return checked.intValue("cublasLtMatmulAlgoGetHeuristic", (s, out) -> (int) heuristic.invokeExact(handle,
                     desc, a, b, d, d, preference, most, results, out));
+        } catch (NativeException e) {
+            if (e.status() == CublasLtConstants.CUBLAS_STATUS_NOT_SUPPORTED) return 0;
+            throw e;
         } finally {
             checked.call("cublasLtMatmulPreferenceDestroy", () -> (int) preferenceDestroy.invokeExact(preference));
         }
+    }
+
+    private MemorySegment preference(Limits limits) {
+        MemorySegment preference = checked.pointer("cublasLtMatmulPreferenceCreate",
+                (s, out) -> (int) preferenceCreate.invokeExact(out));
+        try (Arena scratch = Arena.ofConfined()) {
+            prefer(preference, CublasLtConstants.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                    scratch.allocateFrom(ValueLayout.JAVA_LONG, limits.workspace));
+            MemorySegment operands = scratch.allocateFrom(ValueLayout.JAVA_INT, limits.operands);
+            MemorySegment result = scratch.allocateFrom(ValueLayout.JAVA_INT, limits.result);
+            prefer(preference, CublasLtConstants.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, operands);
+            prefer(preference, CublasLtConstants.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, operands);
+            prefer(preference, CublasLtConstants.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, result);
+            prefer(preference, CublasLtConstants.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, result);
+        }
+        return preference;
+    }
+
+    private void prefer(MemorySegment preference, int attribute, MemorySegment value) {
+        checked.call("cublasLtMatmulPreferenceSetAttribute",
+                () -> (int) preferenceSet.invokeExact(preference, attribute, value, value.byteSize()));
     }
 
     /** {@code d = alpha op(a) op(b) + beta d}, with the description's epilogue; alpha and beta are float32 on the host. */

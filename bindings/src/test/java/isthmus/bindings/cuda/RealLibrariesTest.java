@@ -1,12 +1,18 @@
 package isthmus.bindings.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import isthmus.bindings.NativeException;
 import isthmus.bindings.NativeLibrary;
+import isthmus.bindings.cublas.CublasLt;
+import isthmus.bindings.cublas.CublasLtConstants;
 import isthmus.bindings.cudnn.Cudnn;
 import isthmus.bindings.cudnn.CudnnConstants;
 import isthmus.bindings.nvrtc.Nvrtc;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -87,6 +93,30 @@ class RealLibrariesTest {
         cudnn.destroyDescriptor(c);
         cudnn.destroyDescriptor(t);
         System.out.println("RealLibrariesTest: cuDNN " + cudnn.version() + " took a tensor and a convolution");
+    }
+
+    /** All that describes a product; without a handle the search for an algorithm itself is refused. */
+    @Test
+    void cublasLtTakesOurDescriptions() {
+        NativeLibrary library = CudaSearch.ofProcess().open("cuBLASLt", "libcublasLt.so.13", "libcublasLt.so.12");
+        found(library);
+        CublasLt lt = new CublasLt(library);
+        MemorySegment desc = lt.createDesc(CublasLtConstants.CUBLAS_COMPUTE_32F, CublasLtConstants.CUDA_R_32F);
+        lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_TRANSA, CublasLtConstants.CUBLAS_OP_T);
+        lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_EPILOGUE, CublasLtConstants.CUBLASLT_EPILOGUE_BGRADB);
+        lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CublasLtConstants.CUDA_R_16F);
+        lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_BIAS_POINTER, MemorySegment.ofAddress(16));
+        MemorySegment matrix = lt.createLayout(CublasLtConstants.CUDA_R_16F, 8, 8, 8);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment results = arena.allocate(CublasLt.HEURISTIC_BYTES, Long.BYTES);
+            NativeException refused = assertThrows(NativeException.class, () -> lt.heuristics(MemorySegment.NULL, desc,
+                    matrix, matrix, matrix, new CublasLt.Limits(1 << 20, 16, 4), results, 1));
+            assertEquals("cublasLtMatmulAlgoGetHeuristic", refused.call());
+        }
+        lt.destroyLayout(matrix);
+        lt.destroyDesc(desc);
+        System.out
+                .println("RealLibrariesTest: cuBLASLt " + lt.version() + " took a description, a layout, preferences");
     }
 
     private static void found(NativeLibrary library) {

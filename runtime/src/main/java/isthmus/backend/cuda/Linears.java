@@ -9,11 +9,14 @@ import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
+import java.util.Optional;
 import java.util.function.Function;
 
 /** Fully connected layers by cuBLASLt; float32 operands become the compute type before. */
 final class Linears {
     private static final long ALIGNMENT = 256;
+    /** Of which number of bytes the addresses of activations are multiples, at least. */
+    private static final int ALIGNED = 16;
 
     private Linears() {}
 
@@ -22,18 +25,17 @@ final class Linears {
         DType result = types.apply(n.out(0));
         Shape x = n.in(0).shape();
         Shape w = n.in(1).shape();
-        // The library adds a float32 bias to float32 results only.
         boolean bias = n.inputs().size() > 2;
-        boolean epilogue = bias && result == DType.F32;
-        Product p = new Product(d, matrix(x, type, false), matrix(w, type, true), result, epilogue);
-        long copy = ComputeCopy.bytes(n.in(1), type);
-        return new CudaKernel(d, "cublasLt", copy + p.workspace(), (a, to) -> {
-            MemorySegment weights = ComputeCopy.of(n.in(1), type, a, d, to);
-            if (epilogue) p.bias(a.of(n.in(2)));
-            to.add(p.call(a.of(n.in(0)), weights, a.of(n.out(0)), rest(a.scratch(), copy)));
-            if (bias && !epilogue)
-                to.add("add_bias", suffix(result), Grid.over(n.out(0).shape().elements(), d), a.of(n.out(0)),
-                        a.of(n.in(2)), a.of(n.out(0)), (long) x.dim(0), (long) w.dim(0));
+        Product p = Product.of(d, matrix(x, type, false), matrix(w, type, true),
+                new Product.Result(result, ALIGNED, bias ? Product.Epilogue.BIAS : Product.Epilogue.NONE, result));
+        long weights = ComputeCopy.bytes(n.in(1), type);
+        // The library adds a bias of the result's type.
+        long vector = bias ? copyBytes(n.in(2).shape(), result) : 0;
+        return new CudaKernel(d, p.implementation(), weights + vector + p.workspace(), (a, to) -> {
+            MemorySegment right = ComputeCopy.of(n.in(1), type, a, d, to);
+            if (bias)
+                p.bias(inType(d, to, a.of(n.in(2)), n.in(2).shape(), DType.F32, result, rest(a.scratch(), weights)));
+            to.add(p.call(a.of(n.in(0)), right, a.of(n.out(0)), rest(a.scratch(), weights + vector)));
         }, p::close);
     }
 
@@ -42,10 +44,11 @@ final class Linears {
         DType type = types.apply(n.out(0));
         Shape dy = n.in(0).shape();
         Shape w = n.in(1).shape();
-        Product p = new Product(d, matrix(dy, type, false), matrix(w, type, false), type, false);
+        Product p = Product.of(d, matrix(dy, type, false), matrix(w, type, false),
+                new Product.Result(type, ALIGNED, Product.Epilogue.NONE, type));
         long weights = ComputeCopy.bytes(n.in(1), type);
         long gradient = given == type ? 0 : copyBytes(dy, type);
-        return new CudaKernel(d, "cublasLt", weights + gradient + p.workspace(), (a, to) -> {
+        return new CudaKernel(d, p.implementation(), weights + gradient + p.workspace(), (a, to) -> {
             MemorySegment right = ComputeCopy.of(n.in(1), type, a, d, to);
             MemorySegment left = inType(d, to, a.of(n.in(0)), dy, given, type, rest(a.scratch(), weights));
             to.add(p.call(left, right, a.of(n.out(0)), rest(a.scratch(), weights + gradient)));
@@ -55,18 +58,29 @@ final class Linears {
     static Kernel backwardWeights(Device d, Node n, Function<Value, DType> types) {
         DType type = types.apply(n.in(0));
         DType given = types.apply(n.in(1));
-        Shape x = n.in(0).shape();
         Shape dy = n.in(1).shape();
-        Product p = new Product(d, matrix(dy, type, true), matrix(x, type, false), DType.F32, false);
+        boolean bias = n.outputs().size() > 1;
+        Product p = weightGradient(d, matrix(dy, type, true), matrix(n.in(0).shape(), type, false),
+                bias && given == type);
+        boolean together = p.epilogue() != Product.Epilogue.NONE;
         long gradient = given == type ? 0 : copyBytes(dy, type);
         long columns = dy.dim(1);
-        return new CudaKernel(d, "cublasLt", gradient + p.workspace(), (a, to) -> {
+        return new CudaKernel(d, p.implementation(), gradient + p.workspace(), (a, to) -> {
             MemorySegment left = inType(d, to, a.of(n.in(1)), dy, given, type, a.scratch());
+            if (together) p.bias(a.of(n.out(1)));
             to.add(p.call(left, a.of(n.in(0)), a.of(n.out(0)), rest(a.scratch(), gradient)));
-            if (n.outputs().size() > 1)
+            if (bias && !together)
                 to.add("column_sum", suffix(given), Grid.columns(columns, 1), a.of(n.in(1)), columns, a.of(n.out(1)),
                         (long) dy.dim(0), columns);
         }, p::close);
+    }
+
+    /** With the bias' gradient if that is asked for and the library can do it; gradients lie anywhere in their buffer. */
+    private static Product weightGradient(Device d, Product.Matrix dy, Product.Matrix x, boolean bias) {
+        var plain = new Product.Result(DType.F32, Float.BYTES, Product.Epilogue.NONE, DType.F32);
+        var both = new Product.Result(DType.F32, Float.BYTES, Product.Epilogue.BIAS_GRADIENT, DType.F32);
+        return (bias ? Product.ifSupported(d, dy, x, both) : Optional.<Product>empty())
+                .orElseGet(() -> Product.of(d, dy, x, plain));
     }
 
     private static Product.Matrix matrix(Shape s, DType type, boolean transposed) {
