@@ -71,6 +71,12 @@ public record Explanation(String model, int batch, String dtype, int size, Strin
                 new Floor(ceiling, seconds, n / seconds), levels(work, network, ceiling), ops(rows, seconds), rows);
     }
 
+    /** The least seconds of a step: its calls, and an update that moves so many bytes. */
+    public static double floorSeconds(List<Call> calls, long updateBytes, Ceiling ceiling) {
+        return calls.stream().mapToDouble(c -> ceiling.seconds(c.bytes(), c.flops(), Ceiling.isMatrix(c.node()))).sum()
+                + ceiling.seconds(updateBytes, 0, false);
+    }
+
     private static CallRow row(Call c, Ceiling ceiling) {
         return new CallRow(c.node().op().name(), c.node().label(), c.implementation(),
                 c.type().name().toLowerCase(Locale.ROOT), Profile.shapes(c.node()), c.bytes(), c.flops(),

@@ -24,6 +24,10 @@ record Part(String name, String title, int least, int most, List<String> command
         return new Part(name, title, least, most, command, environment, impossible.or(() -> problem), note);
     }
 
+    Part in(Map<String, String> variables) {
+        return new Part(name, title, least, most, command, variables, impossible, note);
+    }
+
     Part withoutLimit() {
         return new Part(name, title, least, Integer.MAX_VALUE, command, environment, impossible, note);
     }

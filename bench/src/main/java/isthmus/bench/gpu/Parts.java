@@ -1,6 +1,7 @@
 package isthmus.bench.gpu;
 
 import java.io.File;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -68,8 +69,25 @@ final class Parts {
         for (Network n : COMPARED.subList(0, 4))
             all.add(peer(n, true));
         all.add(tf32());
+        Map<String, String> environment = packages(python);
+        all.replaceAll(p -> needsDevice(p) ? p.in(environment) : p);
         // An emulation on a busy machine takes what it takes.
         return tiny ? all.stream().map(Part::withoutLimit).toList() : all;
+    }
+
+    /** Where a Python keeps its packages, so that the libraries it computes with are found as in an activated environment. */
+    private static Map<String, String> packages(String python) {
+        try {
+            Process p = new ProcessBuilder(python, "-c", "import sys; print(sys.prefix)")
+                    .redirectError(ProcessBuilder.Redirect.DISCARD).start();
+            String prefix = p.inputReader().readLine();
+            return p.waitFor() == 0 && prefix != null ? Map.of("VIRTUAL_ENV", prefix.strip()) : Map.of();
+        } catch (IOException e) {
+            return Map.of(); // no Python: the libraries may lie elsewhere
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return Map.of();
+        }
     }
 
     private List<String> java(Class<?> main, Object... arguments) {
@@ -88,7 +106,8 @@ final class Parts {
 
     private Part step(Network n, String precision, boolean lora) {
         return new Part(name(STEP, n) + (lora ? "-lora" : ""), n.model + ", batch " + n.batch + (lora ? ", LoRA" : ""),
-                12, 75, java(StepPart.class, device, n.model, tiny ? 1 : n.batch, precision, tiny ? n.tiny : n.size,
+                12, n.equals(COMPARED.getFirst()) ? 150 : 75,
+                java(StepPart.class, device, n.model, tiny ? 1 : n.batch, precision, tiny ? n.tiny : n.size,
                         tiny ? 0.01 : 3, lora ? "lora" : "all"));
     }
 

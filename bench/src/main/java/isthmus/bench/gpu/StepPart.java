@@ -2,6 +2,7 @@ package isthmus.bench.gpu;
 
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
+import isthmus.backend.Precision;
 import isthmus.graph.Call;
 import isthmus.nn.Adaptation;
 import isthmus.nn.Lora;
@@ -109,16 +110,15 @@ final class StepPart {
                 usual.channels(), usual.classes(), usual.optimizer());
         boolean lora = args.length > 6 && args[6].equals("lora");
         try (Backend backend = Backends.open(args[0], 1)) {
-            System.out.println(JsonFile.line(measure(work, lora, args[0], backend, Double.parseDouble(args[5]))));
+            System.out.println(JsonFile.line(measure(work, lora, backend, Double.parseDouble(args[5]))));
         }
     }
 
-    private static Step measure(Workload work, boolean lora, String device, Backend backend, double seconds) {
+    private static Step measure(Workload work, boolean lora, Backend backend, double seconds) {
         backend.enter();
         Model network = lora
                 ? work.network().with(Adaptation.lora(new Lora(4, 16, List.of("fc1", "fc2"))))
                 : work.network();
-        Explanation plan = Explanation.of(work, device, backend, Ceiling.H200);
         long free = backend.freeBytes();
         long begin = System.nanoTime();
         try (Trainer trainer = work.compile(network, backend)) {
@@ -131,13 +131,13 @@ final class StepPart {
             int warmUp = seconds < 1 ? 1 : WARM_UP;
             double each = new Steps(work.batch(), warmUp).run(trainer) / warmUp;
             int n = Math.clamp(Math.round(seconds / each), 2, MOST_STEPS);
-            return measure(work, lora, plan, trainer, backend, n, seconds < 1 ? 1 : SAMPLES, before);
+            return measure(work, lora, trainer, backend, n, seconds < 1 ? 1 : SAMPLES, before);
         }
     }
 
     private static double since(long begin) { return (System.nanoTime() - begin) / 1e9; }
 
-    private static Step measure(Workload work, boolean lora, Explanation plan, Trainer trainer, Backend backend, int n,
+    private static Step measure(Workload work, boolean lora, Trainer trainer, Backend backend, int n,
             int samples, double[] before) {
         var timed = new Steps(work.batch(), n);
         double wall;
@@ -159,14 +159,16 @@ final class StepPart {
             throw new IllegalStateException("the loss is " + loss + "; the figures mean nothing");
         double each = wall / n;
         int batch = work.batch();
-        // With adapters other weights are trained: what was planned for the whole network does not hold.
         double arena = trainer.program().plan().bytes() + trainer.weightBytes();
         long bytes = trainer.program().calls().stream().mapToLong(Call::bytes).sum() + trainer.updateBytes();
         long flops = trainer.program().calls().stream().mapToLong(Call::flops).sum();
-        return new Step(work.model(), batch, plan.dtype(), work.size(), lora, n, digits(1 / each), digits(batch / each),
+        double floor = Explanation.floorSeconds(trainer.program().calls(), trainer.updateBytes(), Ceiling.H200);
+        return new Step(work.model(), batch,
+                Precision.parse(work.precision(), backend).name().toLowerCase(java.util.Locale.ROOT), work.size(), lora,
+                n, digits(1 / each), digits(batch / each),
                 digits(1e3 * each), digits(arena / 1e9), digits(before[0] / 1e9), digits(1e3 * device),
                 digits(device / each), busy, digits(1e6 * host), digits(timed.heapBytes()), digits(before[1]),
-                digits(before[2]), loss, lora ? 0 : digits(plan.floor().samplesPerSecond()),
+                digits(before[2]), loss, digits(batch / floor),
                 digits(bytes / 1e6 / batch), digits(flops / 1e9 / batch));
     }
 
