@@ -41,8 +41,6 @@ class PlanTest {
         boolean pinned(Value v) { return PlanTest.pinned(graph, v); }
 
         long size(Value v) { return types.apply(v).bytes(); }
-
-        long bytes(Value v) { return v.shape().elements() * size(v); }
     }
 
     private static boolean pinned(Graph graph, Value v) {
@@ -156,7 +154,8 @@ class PlanTest {
             int wide = Concat.channels(to.shape());
             for (int r = 0; r < to.shape().elements() / wide; r++)
                 for (int c = 0; c < count; c++)
-                    contents[to.id()][(int) (r * wide + at + c)] = contents[from.id()][(int) (r * width + first + c)];
+                    contents[to.id()][Math.toIntExact((long) r * wide + at + c)] = contents[from.id()][Math.toIntExact(
+                            (long) r * width + first + c)];
         }
 
         private void write(Value v) { each(v, (at, content) -> cells[at] = content); }

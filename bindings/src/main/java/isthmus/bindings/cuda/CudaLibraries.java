@@ -33,7 +33,7 @@ public record CudaLibraries(CudaDriver driver, Nvrtc nvrtc, CublasLt cublasLt, C
 
     /** Whether these are the emulation, whose times mean nothing. */
     public boolean isEmulation() {
-        return this == Emulated.LIBRARIES;
+        return Emulated.LIBRARIES.equals(this);
     }
 
     /** Why training cannot use these libraries; empty if it can. Says nothing of whether there is a GPU. */
