@@ -112,15 +112,17 @@ public record Explanation(String model, int batch, String dtype, int size, Strin
      */
     private record Published(double megabytes, double samplesPerSecond) {
         private static final Published NONE = new Published(0, 0);
-        private static final Map<String, List<Published>> ALL = Map.of("resnet34",
-                List.of(new Published(162, 17_730), new Published(114, 22_160), new Published(91, 25_900)),
-                "efficientnet_b0",
-                List.of(new Published(293, 14_390), new Published(217, 19_360), new Published(149, 28_140)),
-                "densenet121",
-                List.of(new Published(636, 6_660), new Published(425, 9_890), new Published(280, 15_020)),
-                "segresnet", List.of(new Published(9_300, 289), new Published(6_600, 352), new Published(5_600, 395)),
-                "retinanet3d",
-                List.of(new Published(19_000, 59), new Published(14_000, 64), new Published(11_000, 67)));
+        private static final Map<String, Map<FusionLevels.Level, Published>> ALL = Map.of("resnet34",
+                levels(162, 17_730, 114, 22_160, 91, 25_900), "efficientnet_b0",
+                levels(293, 14_390, 217, 19_360, 149, 28_140), "densenet121",
+                levels(636, 6_660, 425, 9_890, 280, 15_020), "segresnet", levels(9_300, 289, 6_600, 352, 5_600, 395),
+                "retinanet3d", levels(19_000, 59, 14_000, 64, 11_000, 67));
+
+        private static Map<FusionLevels.Level, Published> levels(double a, double aRate, double b, double bRate,
+                double c, double cRate) {
+            return Map.of(FusionLevels.Level.A, new Published(a, aRate), FusionLevels.Level.B, new Published(b, bRate),
+                    FusionLevels.Level.C, new Published(c, cRate));
+        }
 
         static Published of(Workload w, FusionLevels.Level level) {
             int edge = switch (w.model()) {
@@ -128,9 +130,7 @@ public record Explanation(String model, int batch, String dtype, int size, Strin
                 case "retinanet3d" -> 192;
                 default -> 224;
             };
-            return w.size() == edge
-                    ? ALL.getOrDefault(w.model(), List.of(NONE, NONE, NONE)).get(level.ordinal())
-                    : NONE;
+            return w.size() == edge ? ALL.getOrDefault(w.model(), Map.of()).getOrDefault(level, NONE) : NONE;
         }
     }
 }
