@@ -9,6 +9,7 @@ namespace {
 enum { OK = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
 enum { NO_EPILOGUE = 1, BIAS = 4, BIAS_GRADIENT = 512 };
 enum { R_32F = 0, R_16F = 2, R_16BF = 14 };
+enum { COMPUTE_32F = 68, FAST_TF32 = 77 };
 
 struct Desc {
     int compute = 0, transposed[2] = {0, 0}, epilogue = 1, bias_type = -1;
@@ -59,10 +60,24 @@ std::vector<float> rows_of(const Layout &l, bool transposed, const void *p) {
     return v;
 }
 
+/* What tensor cores make of float32: eleven bits of it, to nearest. */
+void round_to_tf32(std::vector<float> &v) {
+    for (float &f : v) {
+        uint32_t x;
+        memcpy(&x, &f, 4);
+        if ((x & 0x7f800000u) != 0x7f800000u) x = (x + 0xfffu + (x >> 13 & 1)) & ~0x1fffu;
+        memcpy(&f, &x, 4);
+    }
+}
+
 int product(const Desc &d, const Layout &a, const Layout &b, const Layout &c, const void *pa, const void *pb, void *pc) {
     int64_t m, n, k;
     fits(d, a, b, c, &m, &n, &k);
     std::vector<float> fa = rows_of(a, d.transposed[0], pa), fb = rows_of(b, d.transposed[1], pb), fc((size_t)(m * n));
+    if (d.compute == FAST_TF32 && a.type == R_32F) {
+        round_to_tf32(fa);
+        round_to_tf32(fb);
+    }
     emulation::multiply(fa.data(), fb.data(), fc.data(), m, n, k);
     for (int64_t j = 0; d.epilogue == BIAS_GRADIENT && j < n; j++) {
         float sum = 0;
@@ -109,8 +124,8 @@ API int cublasLtCreate(void **handle) {
 }
 API int cublasLtDestroy(void *handle) { DESTROY(handles, handle, char); }
 API int cublasLtMatmulDescCreate(void **desc, int compute, int scale) {
-    if ((compute != 68 && compute != 77) || scale != R_32F) return NOT_SUPPORTED;
-    CREATE(descs, desc, new Desc());
+    if ((compute != COMPUTE_32F && compute != FAST_TF32) || scale != R_32F) return NOT_SUPPORTED;
+    CREATE(descs, desc, (new Desc{compute}));
 }
 API int cublasLtMatmulDescDestroy(void *desc) { DESTROY(descs, desc, Desc); }
 API int cublasLtMatmulDescSetAttribute(void *desc, int attribute, const void *value, size_t n) {
