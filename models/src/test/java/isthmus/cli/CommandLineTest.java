@@ -53,7 +53,8 @@ class CommandLineTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {"|2|say what to do", "dmo|2|isthmus demo", "evaluate --model x|2|--data",
             "evaluate --model no.safetensors --data no.csv|3|no.safetensors: there is no such file",
-            "train|2|--train CSV", "experiment pok|2|poc", "experiment poc --rounds 0|2|--rounds is 0",
+            "train|2|--train CSV", "train --train a.csv --val a.csv --fallback tpu|2|--fallback is 'tpu'",
+            "experiment pok|2|poc", "experiment poc --rounds 0|2|--rounds is 0",
             "experiment poc --data %s|3|train.csv", "diagnose --model resnet35|2|resnet34",
             "diagnose --model convnet2 --image 64|2|--image",
             "diagnose --model convnet2 --freeze fc9|2|fc1.weight", "diagnose --lora fc1|2|--model",

@@ -53,7 +53,8 @@ class Tf32Test {
     private static float[] onDevice(float[] a, float[] b) {
         Device device = new Device(CudaLibraries.emulated(), 0);
         var matrix = new Product.Matrix(N, N, DType.F32, false);
-        try (device; Arena arena = Arena.ofShared(); Product p = new Product(device, matrix, matrix, DType.F32, false)) {
+        var result = new Product.Result(DType.F32, Float.BYTES, Product.Epilogue.NONE, DType.F32);
+        try (device; Arena arena = Arena.ofShared(); Product p = Product.of(device, matrix, matrix, result)) {
             long bytes = (long) N * N * Float.BYTES;
             long at = device.allocate(3 * bytes, arena);
             device.driver.copyToDevice(at, arena.allocateFrom(ValueLayout.JAVA_FLOAT, a), bytes, device.stream);
