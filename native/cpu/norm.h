@@ -12,6 +12,14 @@ INLINE int64_t times_of(int64_t ldx, int64_t ldy, int64_t c, int64_t rows) {
     return ldx == c && ldy == c && c <= WIDE / 2 ? min64(WIDE / c, rows) : 1;
 }
 
+/* Rows further apart than they are long are asked for before their time: the processor foresees only what lies end to end. */
+INLINE void foresee(int dt, const void *x, int64_t ldx, int64_t c) {
+    if (ldx == c) return;
+    enum { AHEAD = 8, LINE = 64 };
+    const char *row = offset(dt, x, AHEAD * ldx), *end = offset(dt, row, c);
+    for (; row < end; row += LINE) __builtin_prefetch(row);
+}
+
 /* One number a channel, for so many rows side by side. */
 INLINE const float *repeat(const float *v, int64_t c, int64_t times, float *to) {
     if (times == 1) return v;
@@ -141,6 +149,7 @@ INLINE void forward_rows(int dt, int activation, const void *x, int64_t ldx, nor
     for (int64_t r = 0; r < rows; r++) {
         const void *xr = offset(dt, x, r * ldx);
         void *yr = (void *)offset(dt, y, r * ldy);
+        foresee(dt, xr, ldx, c);
         /* Each case on its own, so that no choice is left inside the loop. */
         if (residual) forward_row(dt, activation, xr, k, offset(dt, residual, r * ldy), yr, c);
         else forward_row(dt, activation, xr, k, NULL, yr, c);
@@ -221,6 +230,8 @@ INLINE void reduce_half(int slope, const uint16_t *x, int64_t ldx, normal k, con
         for (int64_t r = first; r < min64(first + DEEP, rows); r += 2) {
             const uint16_t *x0 = x + r * ldx, *x1 = x0 + ldx, *y0 = y + r * ldy, *y1 = y0 + ldy, *d0 = dy + r * ldy,
                            *d1 = d0 + ldy;
+            foresee(IST_BF16, x0, ldx, c);
+            foresee(IST_BF16, x1, ldx, c);
             if (r + 1 < rows)
                 SIMD for (int64_t j = 0; j < c; j++) {
                     float v = bf16_to_f32(x0[j]), w = bf16_to_f32(x1[j]);
@@ -319,6 +330,8 @@ INLINE void backward_rows(int dt, int slope, const void *x, int64_t ldx, normal 
     for (int64_t r = 0; r < rows; r++) {
         const void *xr = offset(dt, x, r * ldx), *yr = offset(dt, y, r * ldy), *dr = offset(dt, dy, r * ldy);
         results q = after(dt, o, ldy, r);
+        foresee(dt, xr, ldx, c);
+        if (q.add) foresee(dt, q.add, o.ldadd, c);
         /* Each case on its own, so that no choice is left inside the loop. */
         if (q.dx && q.dresidual && q.add) backward_row(dt, slope, xr, k, yr, dr, f, q.dx, q.add, q.dresidual, c);
         else if (q.dx && q.dresidual) backward_row(dt, slope, xr, k, yr, dr, f, q.dx, NULL, q.dresidual, c);
@@ -341,10 +354,14 @@ INLINE void backward_sloped(int dt, int slope, const void *x, int64_t ldx, norma
     dy = offset(dt, dy, from * ldy);
     o = after(dt, o, ldy, from);
     results long_rows = {o.dx, o.lddx * times, o.add, o.ldadd * times, o.dresidual};
-    backward_rows(dt, slope, x, ldx * times, widen(k, c, times, &room), y, dy, ldy * times, g, long_rows, c * times,
-                  whole / times);
-    backward_rows(dt, slope, offset(dt, x, whole * ldx), ldx, k, offset(dt, y, whole * ldy), offset(dt, dy, whole * ldy),
-                  ldy, f, after(dt, o, ldy, whole), c, to - from - whole);
+    normal n = widen(k, c, times, &room);
+    /* In a loop, so that there is one copy of the code. */
+    for (int rest = 0; rest < 2; rest++) {
+        int64_t rows = rest ? to - from - whole : whole / times, first = rest ? whole : 0, wide = rest ? 1 : times;
+        backward_rows(dt, slope, offset(dt, x, first * ldx), ldx * wide, rest ? k : n, offset(dt, y, first * ldy),
+                      offset(dt, dy, first * ldy), ldy * wide, rest ? f : g, rest ? after(dt, o, ldy, whole) : long_rows,
+                      c * wide, rows);
+    }
 }
 
 INLINE void backward_range(int dt, const void *x, int64_t ldx, normal k, const void *y, const void *dy, int64_t ldy,

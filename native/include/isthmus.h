@@ -180,6 +180,26 @@ IST_API int ist_batch_norm_backward(int dtype, const void *x, int64_t ldx, const
                                     const void *add, int64_t ldadd, float *dgamma, float *dbeta, void *dresidual,
                                     int64_t rows, int64_t c);
 
+/* ---- Batch normalisation and activation A before squeeze-and-excitation; A is made again from x and lies nowhere. n samples
+ * of `rows` rows of c channels, end to end. Bits do not depend on the number of threads. ---- */
+
+/* p[i,j] = mean over the rows of sample i of A; or, with dy, the sum over them of dy A. */
+IST_API int ist_norm_means(int dtype, const void *x, const void *dy, const float *mean, const float *variance,
+                           const float *gamma, const float *beta, float epsilon, int activation, void *p, int64_t n,
+                           int64_t rows, int64_t c);
+
+/* y[i,r,j] = A[i,r,j] s[i,j]. */
+IST_API int ist_norm_scaled(int dtype, const void *x, const float *mean, const float *variance, const float *gamma,
+                            const float *beta, float epsilon, int activation, const void *s, void *y, int64_t n,
+                            int64_t rows, int64_t c);
+
+/* As ist_batch_norm_backward, where dy s + dp / rows reaches A: through its products with s and through its means. dx may
+ * be dy. */
+IST_API int ist_norm_scaled_backward(int dtype, const void *x, const void *dy, const float *mean, const float *variance,
+                                     const float *gamma, const float *beta, float epsilon, int activation,
+                                     const void *s, const void *dp, void *dx, float *dgamma, float *dbeta, int64_t n,
+                                     int64_t rows, int64_t c);
+
 /* ---- Group normalisation (Wu and He 2018); rows of x are ldx >= c apart, of dx lddx, of add ldadd, all others
  * ldy >= c; n samples of `rows` rows each; groups divides c; mean and variance [n, groups]. Bits do not depend on the number of threads. ---- */
 

@@ -26,7 +26,8 @@ final class WorkloadOptions {
     private String optimizer = "adamw";
 
     @Option(names = "--without", split = ",", paramLabel = "REWRITE", description = "Leave out rewrites of the compiler, to see what"
-            + " they give: norm-fusion, pool-first, shared-statistics, gradient-sums, channel-blocks, in-place; or all.")
+            + " they give: norm-fusion, pool-first, shared-statistics, gradient-sums, squeeze-excite,"
+            + " channel-blocks, in-place; or all.")
     private List<String> without = List.of();
 
     Workload of(String model) {

@@ -15,6 +15,8 @@ public enum Rewrite {
     SHARED_STATISTICS,
     /** Sums of gradients in the backward pass of a normalisation; see {@link SumGradients}. */
     GRADIENT_SUMS,
+    /** Squeeze-and-excitation in the passes of the normalisation before it; see {@link Gate}. */
+    SQUEEZE_EXCITE,
     /** Parts of a concatenation lie inside it, and slices inside what they are cut from; see {@link Layout}. */
     CHANNEL_BLOCKS,
     /** Results take over the memory of what is read for the last time; see {@link Layout}. */

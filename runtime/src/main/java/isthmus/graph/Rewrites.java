@@ -54,8 +54,8 @@ public final class Rewrites {
     /** All of them that are applied. */
     public Set<Rewrite> applied() { return applied; }
 
-    /** The forward graph, rewritten; to be differentiated after. */
-    public Graph forward(Graph graph) {
+    /** A forward graph, rewritten; to be differentiated after. */
+    public Graph beforeGradients(Graph graph) {
         Graph g = graph;
         if (has(Rewrite.NORM_FUSION)) g = Fuse.apply(g);
         if (has(Rewrite.POOL_FIRST)) g = PoolFirst.apply(g);
@@ -63,9 +63,12 @@ public final class Rewrites {
         return g;
     }
 
-    /** A graph with its {@linkplain Gradients gradients}, rewritten where the backend has the kernels. */
-    public Graph backward(Graph graph, Backend backend) {
-        return has(Rewrite.GRADIENT_SUMS) ? SumGradients.apply(graph, backend::lowers) : graph;
+    /** A graph with its {@linkplain Gradients gradients}, or one that gets none, rewritten where the backend has the kernels. */
+    public Graph afterGradients(Graph graph, Backend backend) {
+        Graph g = graph;
+        if (has(Rewrite.SQUEEZE_EXCITE)) g = Gate.apply(g, backend::lowers);
+        if (has(Rewrite.GRADIENT_SUMS)) g = SumGradients.apply(g, backend::lowers);
+        return g;
     }
 
     @Override

@@ -30,7 +30,8 @@ public final class Evaluator implements AutoCloseable {
     /** The same in memory that it shares with programs that run at other times, as a {@link Trainer#workspace} is. */
     public Evaluator(Model model, WeightBuffer weights, int batch, Precision precision, Backend backend,
             Workspace shared) {
-        Graph graph = Rewrites.chosen().forward(model.graph(batch, false));
+        Rewrites rewrites = Rewrites.chosen();
+        Graph graph = rewrites.afterGradients(rewrites.beforeGradients(model.graph(batch, false)), backend);
         this.program = Program.compile(graph, backend, precision, weights, null, shared, 0);
         this.batch = batch;
         this.classes = model.classes();

@@ -46,9 +46,9 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
         Rewrites rewrites = Rewrites.chosen();
         Graph graph = model.graph(batch, true);
         options.loss().attach(graph, graph.outputs().get(Model.LOGITS));
-        graph = rewrites.forward(graph);
+        graph = rewrites.beforeGradients(graph);
         Gradients.append(graph, Loss.LOSS, options.precision() == Precision.F16);
-        return rewrites.backward(graph, backend);
+        return rewrites.afterGradients(graph, backend);
     }
 
     /** Computes what the batch in {@link #images} and {@link #labels} gives. */

@@ -162,6 +162,7 @@ final class OpTable {
             for (boolean residual : a == Activation.SILU ? new boolean[]{false} : new boolean[]{false, true}) {
                 all.addAll(List.of(batchNorm(suffix, residual, false, a, x), batchNorm(suffix, residual, true, a, x),
                         frozenBatchNorm(suffix, residual, a, x)));
+                if (!residual) all.add(gated(suffix, a, x));
                 for (int groups : IntStream.rangeClosed(1, x[1]).filter(g -> x[1] % g == 0).toArray())
                     all.addAll(List.of(groupNorm(suffix, groups, residual, false, a, x),
                             groupNorm(suffix, groups, residual, true, a, x)));
@@ -201,6 +202,19 @@ final class OpTable {
                     .getFirst();
             return around ? g.apply(name, new Concat(), y, in.get("x")).getFirst() : y;
         });
+    }
+
+    /** Squeeze-and-excitation without its own layers: the means are the factors. */
+    private static OpCase gated(String suffix, Activation activation, int... x) {
+        String name = "squeeze-and-excitation" + activation.suffix() + suffix;
+        return new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1])
+                .build((g, in) -> {
+                    List<Value> s = g.apply(name, new ChannelStatistics(), in.get("x"));
+                    Value a = g.apply(name, new Normalize(1e-5f, false, activation), in.get("x"), s.get(0), s.get(1),
+                            in.get("gamma"), in.get("beta")).getFirst();
+                    Value p = g.apply(name, new GlobalAvgPool(), a).getFirst();
+                    return g.apply(name, new Scale(), a, g.apply(name, new Sigmoid(), p).getFirst()).getFirst();
+                });
     }
 
     private static OpCase frozenBatchNorm(String suffix, boolean residual, Activation activation, int... x) {

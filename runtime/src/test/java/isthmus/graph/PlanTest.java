@@ -62,9 +62,9 @@ class PlanTest {
     }
 
     private static Planned plan(long seed, SplittableRandom random, Rewrites rewrites) {
-        Graph forward = rewrites.forward(RandomGraph.training(seed));
+        Graph forward = rewrites.beforeGradients(RandomGraph.training(seed));
         Gradients.append(forward, RandomGraph.LOSS);
-        Graph graph = rewrites.backward(forward, backend);
+        Graph graph = rewrites.afterGradients(forward, backend);
         Precision precision = random.nextBoolean() ? Precision.FP32 : Precision.BF16;
         Function<Value, DType> types = v -> v.spec().kind() == Kind.ACTIVATION
                 ? precision.compute()

@@ -15,6 +15,8 @@ import isthmus.op.Linear;
 import isthmus.op.MaxPool;
 import isthmus.op.Normalize;
 import isthmus.op.Relu;
+import isthmus.op.Scale;
+import isthmus.op.Sigmoid;
 import isthmus.op.Silu;
 import isthmus.op.Spec;
 import isthmus.op.UpdateStatistics;
@@ -75,12 +77,13 @@ final class RandomGraph {
 
     private Value layer(Value x) {
         String label = "layer" + layers++;
-        return switch (random.nextInt(9)) {
+        return switch (random.nextInt(10)) {
             case 0, 1 -> conv(label, x);
             case 2 -> norm(label, x);
             case 3 -> graph.apply(label, new Relu(), x).getFirst();
             case 4 -> partner(label, x);
             case 5 -> dense(label, x);
+            case 8 -> squeezeExcite(label, x);
             case 6 -> transition(label, x);
             case 7 -> graph.apply(label, new Concat(), x, beside(x), x).getFirst();
             default -> x.shape().dim(2) >= 4 && x.shape().dim(3) >= 4
@@ -116,6 +119,19 @@ final class RandomGraph {
         Value y = graph.apply(label, new Conv(Window.of(2, 1, 1, 0), 1, bias), in.toArray(Value[]::new)).getFirst();
         Window window = random.nextInt(3) == 0 ? Window.of(2, 3, 2, 1) : Window.of(2, 2, 2, 0);
         return graph.apply(label, new AvgPool(window), y).getFirst();
+    }
+
+    /** Each channel of a normalised value times a factor that its means decide. */
+    private Value squeezeExcite(String label, Value x) {
+        Value a = batchNorm(label, x);
+        if (random.nextInt(4) > 0) a = graph.apply(label, random.nextBoolean() ? new Relu() : new Silu(), a).getFirst();
+        Value p = graph.apply(label, new GlobalAvgPool(), a).getFirst();
+        int c = x.shape().dim(1);
+        Value s = graph
+                .apply(label, new Conv(Window.of(2, 1, 1, 0), 1, true), p, weight(label + ".fc.weight", c, c, 1, 1),
+                        weight(label + ".fc.bias", c))
+                .getFirst();
+        return graph.apply(label, new Scale(), a, graph.apply(label, new Sigmoid(), s).getFirst()).getFirst();
     }
 
     /** An earlier value of the same extent. */

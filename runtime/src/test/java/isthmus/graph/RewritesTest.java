@@ -73,9 +73,9 @@ class RewritesTest {
     }
 
     private static Map<String, float[]> run(long seed, Backend backend, Rewrites rewrites) {
-        Graph graph = rewrites.forward(RandomGraph.training(seed));
+        Graph graph = rewrites.beforeGradients(RandomGraph.training(seed));
         Gradients.append(graph, RandomGraph.LOSS);
-        return Trial.run(rewrites.backward(graph, backend), backend, rewrites);
+        return Trial.run(rewrites.afterGradients(graph, backend), backend, rewrites);
     }
 
     @Test
@@ -103,6 +103,7 @@ class RewritesTest {
             case POOL_FIRST -> assertTrue(with.convFlops < 0.95 * but.convFlops && with.pooledConvs == 3);
             case SHARED_STATISTICS -> assertTrue(with.statisticsBytes < 0.5 * but.statisticsBytes);
             case GRADIENT_SUMS -> assertTrue(with.adds == 0 && but.adds == 58 && with.addingPasses == 58);
+            case SQUEEZE_EXCITE -> assertEquals(0, with.gates); // EfficientNet's, below
             case CHANNEL_BLOCKS -> assertTrue(with.copiedBytes < 0.5 * but.copiedBytes, with + " " + but);
             case IN_PLACE -> assertTrue(with.inPlace > 100 && but.inPlace == 0);
         }
@@ -112,16 +113,18 @@ class RewritesTest {
 
     /** What a compiled training step of DenseNet-121 consists of. */
     private record Facts(long arena, long normsAndRelus, double convFlops, long pooledConvs, long statisticsBytes,
-            long adds, long addingPasses, long copiedBytes, long inPlace) {}
+            long adds, long addingPasses, long gates, long copiedBytes, long inPlace) {}
 
-    private static Facts facts(Rewrites rewrites) {
-        Graph plain = Zoo.model("densenet121", Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, true);
+    private static Facts facts(Rewrites rewrites) { return facts(rewrites, "densenet121"); }
+
+    private static Facts facts(Rewrites rewrites, String model) {
+        Graph plain = Zoo.model(model, Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, true);
         Value logits = plain.outputs().get(Model.LOGITS);
         Value labels = plain.input("labels", new Spec(logits.shape(), Kind.FLOAT));
         plain.output("loss", plain.apply("loss", new BceWithLogits(List.of()), logits, labels).getFirst());
-        Graph forward = rewrites.forward(plain);
+        Graph forward = rewrites.beforeGradients(plain);
         Gradients.append(forward, "loss");
-        Graph graph = rewrites.backward(forward, cpu);
+        Graph graph = rewrites.afterGradients(forward, cpu);
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
             WeightBuffer gradients = WeightBuffer.allocate(graph.table(), arena);
@@ -143,11 +146,26 @@ class RewritesTest {
                 nodes.stream().filter(n -> n.op() instanceof Conv && pooled.contains(n.in(0))).count(),
                 bytes(calls, ChannelStatistics.class), count(nodes, Add.class),
                 nodes.stream().filter(n -> n.op() instanceof NormBackward b && b.adds()).count(),
+                nodes.stream().filter(n -> n.op().name().startsWith("norm_")).count(),
                 bytes(calls, Concat.class) + bytes(calls, Concat.Slice.class),
                 nodes.stream().filter(n -> n.op() instanceof NormBackward).filter(n -> n.inputs().stream()
                         .anyMatch(v -> v.shape().equals(n.out(0).shape()) && p.layout().root(v) == p.layout()
                                 .root(n.out(0))))
                         .count());
+    }
+
+    @Test
+    void squeezeExciteTakesPlaceInEfficientNet() {
+        Facts with = facts(Rewrites.all(), "efficientnet_b0");
+        Facts but = facts(Rewrites.parse("-squeeze-excite"), "efficientnet_b0");
+        assertEquals(4 * 16, with.gates);
+        assertEquals(0, but.gates);
+        assertEquals(but.adds - 16, with.adds);
+        assertTrue(with.arena < but.arena, with + " " + but);
+        Graph evaluation = Zoo.model("efficientnet_b0", Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, false);
+        Rewrites all = Rewrites.all();
+        assertEquals(2 * 16, all.afterGradients(all.beforeGradients(evaluation), cpu).nodes().stream()
+                .filter(n -> n.op().name().startsWith("norm_")).count());
     }
 
     private static long count(List<Node> nodes, Class<? extends Op> op) {

@@ -46,6 +46,9 @@ final class Table {
     static final MethodHandle UPDATE_STATISTICS = LIBRARY.bind("ist_update_statistics", "ippppfll");
     static final MethodHandle BATCH_NORM = LIBRARY.bind("ist_batch_norm", "iiplppppfpiplll");
     static final MethodHandle BATCH_NORM_BACKWARD = LIBRARY.bind("ist_batch_norm_backward", "iiplpplppppfiiplplpppll");
+    static final MethodHandle NORM_MEANS = LIBRARY.bind("ist_norm_means", "iippppppfiplll");
+    static final MethodHandle NORM_SCALED = LIBRARY.bind("ist_norm_scaled", "iipppppfipplll");
+    static final MethodHandle NORM_SCALED_BACKWARD = LIBRARY.bind("ist_norm_scaled_backward", "iippppppfippppplll");
     static final MethodHandle GROUP_NORM = LIBRARY.bind("ist_group_norm", "iiplppfpiplppllll");
     static final MethodHandle GROUP_NORM_BACKWARD = LIBRARY.bind("ist_group_norm_backward", "iiplpplppppfiplplpppllll");
     static final MethodHandle MAX_POOL = LIBRARY.bind("ist_max_pool", "iipppp");

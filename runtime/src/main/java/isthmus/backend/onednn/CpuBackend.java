@@ -21,6 +21,7 @@ import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.Focal;
+import isthmus.op.GatedNorm;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
@@ -65,6 +66,10 @@ final class CpuBackend implements Backend {
             Map.entry(Normalize.class, own(NormKernels::forward)),
             Map.entry(Normalize.BackwardPass.class, own(NormKernels::backward)),
             Map.entry(Normalize.FrozenBackwardPass.class, own(NormKernels::frozenBackward)),
+            Map.entry(GatedNorm.Means.class, own(GatedNormKernels::means)),
+            Map.entry(GatedNorm.Scaled.class, own(GatedNormKernels::scaled)),
+            Map.entry(GatedNorm.Factors.class, own(GatedNormKernels::factors)),
+            Map.entry(GatedNorm.BackwardPass.class, own(GatedNormKernels::backward)),
             Map.entry(GroupNorm.class, own(NormKernels::group)),
             Map.entry(GroupNorm.BackwardPass.class, own(NormKernels::groupBackward)),
             Map.entry(Relu.class, own(OwnKernels::relu)),

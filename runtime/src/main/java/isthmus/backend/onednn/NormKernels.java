@@ -5,6 +5,7 @@ import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.op.Activation;
 import isthmus.op.ChannelStatistics;
+import isthmus.op.GatedNorm;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
@@ -50,11 +51,15 @@ final class NormKernels {
 
     /** What is added to dx, or dy, may become dx. */
     static int overwritten(Node n) {
-        return n.op() instanceof NormBackward b ? b.adds() ? n.inputs().size() - 1 : 1 : -1;
+        return switch (n.op()) {
+            case NormBackward b -> b.adds() ? n.inputs().size() - 1 : 1;
+            case GatedNorm.BackwardPass b -> 1;
+            default -> -1;
+        };
     }
 
     /** The C library's number of an activation. */
-    private static int code(Activation activation) {
+    static int code(Activation activation) {
         return switch (activation) {
             case NONE -> Kernels.NONE;
             case RELU -> Kernels.RELU;
