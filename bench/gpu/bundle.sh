@@ -7,11 +7,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 name=isthmus-gpu
 most_mb=60
-# What no part of the check calls: oneDNN's and ONNX Runtime's natives, the federation's network and certificates.
-unused='dnnl-*|onnxruntime*|bcp*|bcutil*|netty-*|vertx-*|isthmus-native-*'
 
 say() { echo "bundle.sh: $*" >&2; }
 die() { say "$*"; exit 1; }
+
+# Whether no part of the check calls a jar: oneDNN's and ONNX Runtime's natives, the federation's network and certificates.
+is_unused() {
+    case ${1##*/} in
+        dnnl-* | onnxruntime* | bcp* | bcutil* | netty-* | vertx-* | isthmus-native-*) return 0 ;;
+        *) return 1 ;;
+    esac
+}
 
 # The feature version of the JDK in a folder; 0 if it cannot link a runtime.
 feature() {
@@ -57,8 +63,7 @@ mkdir -p "$bundle/lib" "$bundle/reference" "$bundle/peer"
 "$jdk/bin/jlink" --output "$bundle/jre" --strip-debug --no-header-files --no-man-pages \
     --add-modules java.base,java.desktop,java.logging,java.management,java.naming,java.xml,jdk.management,jdk.unsupported
 for file in "$root"/models/target/modules/*.jar "$root"/models/target/lib/*.jar "$root"/models/target/isthmus-models-*.jar "$jar"; do
-    eval "case \${file##*/} in $unused) continue ;; esac"
-    cp "$file" "$bundle/lib/"
+    is_unused "$file" || cp "$file" "$bundle/lib/"
 done
 # Of our natives the sources of CUDA kernels; of the tests those that run the reference cases.
 "$jdk/bin/jar" --create --file "$bundle/lib/isthmus-cuda.jar" -C "$root/native/target/classes" isthmus/native/cuda \

@@ -50,6 +50,8 @@ final class Elf {
         int end = at;
         while (elf.get(end) != 0)
             end++;
-        return new String(elf.array(), at, end - at, StandardCharsets.US_ASCII);
+        byte[] name = new byte[end - at];
+        elf.get(at, name);
+        return new String(name, StandardCharsets.US_ASCII);
     }
 }
