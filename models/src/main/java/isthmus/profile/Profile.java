@@ -48,6 +48,8 @@ public final class Profile {
             double callsMs, double overhead, double gbPerStep, double gflopPerStep, List<Row> rows) {}
 
     private static final int WARM_UP = 2;
+    private static final int MOST_WARM_UP = 20_000;
+    private static final long WARM_UP_NANOS = 1_000_000_000;
     private static final double MB = 1 << 20;
 
     private final Workload work;
@@ -109,28 +111,35 @@ public final class Profile {
 
     /** Sorted times: of whole steps, then of each call, then of the optimizer. */
     private static long[][] time(Trainer trainer, int steps) {
-        Program program = trainer.program();
-        int calls = program.calls().size();
+        int calls = trainer.program().calls().size();
         var all = new long[calls + 2][steps];
-        var nanos = new long[calls];
-        for (int i = -WARM_UP; i < steps; i++) {
-            long begin = System.nanoTime();
-            trainer.forwardBackward();
-            trainer.update(1);
-            long whole = System.nanoTime() - begin;
-            program.run(nanos);
-            begin = System.nanoTime();
-            trainer.update(1);
-            long update = System.nanoTime() - begin;
-            if (i < 0) continue;
-            all[0][i] = whole;
-            for (int c = 0; c < calls; c++)
-                all[c + 1][i] = nanos[c];
-            all[calls + 1][i] = update;
+        var one = new long[calls + 2];
+        // A small network's step is run until the JVM has compiled what lies between its calls.
+        long enough = System.nanoTime() + WARM_UP_NANOS;
+        for (int i = 0; i < WARM_UP || (i < MOST_WARM_UP && System.nanoTime() < enough); i++)
+            step(trainer, one);
+        for (int i = 0; i < steps; i++) {
+            step(trainer, one);
+            for (int c = 0; c < one.length; c++)
+                all[c][i] = one[c];
         }
         for (long[] each : all)
             Arrays.sort(each);
         return all;
+    }
+
+    /** One step as a whole, then one call by call. */
+    private static void step(Trainer trainer, long[] nanos) {
+        long begin = System.nanoTime();
+        trainer.forwardBackward();
+        trainer.update(1);
+        nanos[0] = System.nanoTime() - begin;
+        var calls = new long[nanos.length - 2];
+        trainer.program().run(calls);
+        System.arraycopy(calls, 0, nanos, 1, calls.length);
+        begin = System.nanoTime();
+        trainer.update(1);
+        nanos[nanos.length - 1] = System.nanoTime() - begin;
     }
 
     private List<Row> rows(Trainer trainer, long[][] nanos) {
