@@ -106,14 +106,14 @@ final class Gate {
     private void emit(Site s, Node n) {
         Normalize z = (Normalize) s.norm.op();
         List<Value> in = new ArrayList<>(List.of(copy.in(s.norm)));
-        if (n == s.means) replace(n, new GatedNorm.Means(z.epsilon(), z.activation()), in);
-        else if (n == s.scale) {
+        if (n.equals(s.means)) replace(n, new GatedNorm.Means(z.epsilon(), z.activation()), in);
+        else if (n.equals(s.scale)) {
             in.add(copy.of(n.in(1)));
             replace(n, new GatedNorm.Scaled(z.epsilon(), z.activation()), in);
         } else {
             Back b = s.back.orElseThrow();
             in.add(1, copy.of(b.scale.in(2)));
-            if (n == b.scale) {
+            if (n.equals(b.scale)) {
                 Op factors = new GatedNorm.Factors(z.epsilon(), z.activation());
                 copy.put(n.out(1), copy.apply(n.label(), factors, in.toArray(Value[]::new)).getFirst());
                 return;
