@@ -18,9 +18,10 @@ import java.util.Set;
 import java.util.function.Predicate;
 
 /**
- * Joins squeeze-and-excitation's passes over a large value to those of the normalisation before it: the activated value is made
- * again from what is normalised rather than written, and its gradient's two parts meet inside the normalisation's backward
- * pass. Runs after differentiation, or on a graph without gradients.
+ * Joins squeeze-and-excitation's passes over a large value to those of the normalisation before it. In training the two parts
+ * of the activated value's gradient meet inside the normalisation's backward pass, which makes the value again and so does not
+ * need it kept; forward it is written, as its activation would else be computed twice. In evaluation it is not written at all.
+ * Runs after differentiation, or on a graph without gradients.
  */
 final class Gate {
     /** Where the activated value comes from, who reads it, and the way of its gradient; in evaluation there is none. */
@@ -59,15 +60,17 @@ final class Gate {
     }
 
     private void claim(Site s) {
-        gone.add(s.norm);
-        sites.put(s.means, s);
-        sites.put(s.scale, s);
-        s.back.ifPresent(b -> {
-            gone.add(b.means);
-            gone.add(b.sum);
-            sites.put(b.scale, s);
-            sites.put(b.norm, s);
-        });
+        if (s.back.isEmpty()) {
+            gone.add(s.norm);
+            sites.put(s.means, s);
+            sites.put(s.scale, s);
+            return;
+        }
+        Back b = s.back.get();
+        gone.add(b.means);
+        gone.add(b.sum);
+        sites.put(b.scale, s);
+        sites.put(b.norm, s);
     }
 
     private Optional<Site> site(Node norm) {

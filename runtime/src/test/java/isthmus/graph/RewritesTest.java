@@ -158,7 +158,7 @@ class RewritesTest {
     void squeezeExciteTakesPlaceInEfficientNet() {
         Facts with = facts(Rewrites.all(), "efficientnet_b0");
         Facts but = facts(Rewrites.parse("-squeeze-excite"), "efficientnet_b0");
-        assertEquals(4 * 16, with.gates);
+        assertEquals(2 * 16, with.gates);
         assertEquals(0, but.gates);
         assertEquals(but.adds - 16, with.adds);
         assertTrue(with.arena < but.arena, with + " " + but);
