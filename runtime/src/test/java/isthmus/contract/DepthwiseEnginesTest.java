@@ -1,5 +1,6 @@
 package isthmus.contract;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -58,6 +59,15 @@ class DepthwiseEnginesTest {
                 OpRun run = new OpRun(conv, backend, Precision.F16)) {
             assertEquals(List.of("cudnn", "cudnn", "cudnn"), run.implementations("conv"));
         }
+    }
+
+    /** The second time the engine is known, and made alone. */
+    @ParameterizedTest
+    @CsvSource({"own", "cudnn"})
+    void aKnownEngineGivesTheSame(String engine) {
+        OpCase conv = depthwise(3, 2, 1, 2, 24, 24, 10, 12);
+        Map<String, float[]> first = results(conv, Precision.F16, engine);
+        results(conv, Precision.F16, engine).forEach((what, values) -> assertArrayEquals(first.get(what), values, what));
     }
 
     private static OpCase depthwise(int kernel, int stride, int padding, int n, int c, int out, int h, int w) {

@@ -7,6 +7,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Chooses among engines by running each, once for a shape, device and library; the choice is kept in the user's cache. The
@@ -23,27 +24,35 @@ final class ConvChoice {
 
     private ConvChoice() {}
 
-    /** The fastest; the others are not closed. */
+    /** The engine that was fastest when the problem was met before; nothing if it was not. */
+    static Optional<String> known(Device device, ConvProblem problem) {
+        return UserCache.ofUser().find("plans", "conv", key(device, problem))
+                .map(kept -> new String(kept, StandardCharsets.UTF_8));
+    }
+
+    /** The fastest, which is kept as known; the others are not closed. */
     static ConvEngine best(Device device, ConvProblem problem, List<ConvEngine> engines) {
         List<ConvEngine> small = engines.stream().filter(e -> e.scratch() <= MOST_SCRATCH).toList();
-        List<ConvEngine> all = named(small.isEmpty() ? engines : small,
-                System.getProperty(ENGINES, device.libraries.isEmulation() ? "own" : ""));
-        if (all.size() == 1) return all.getFirst();
-        List<String> key = List.of(device.name + " " + device.multiprocessors,
-                Long.toString(device.libraries.cudnn().version()), problem.key(),
-                all.stream().map(ConvEngine::name).toList().toString());
-        String name;
+        List<ConvEngine> all = named(small.isEmpty() ? engines : small, prefix(device));
         try {
-            byte[] kept = UserCache.ofUser().get("plans", "conv", key,
-                    () -> fastest(device, problem, all).name().getBytes(StandardCharsets.UTF_8));
-            name = new String(kept, StandardCharsets.UTF_8);
+            ConvEngine best = all.size() == 1 ? all.getFirst() : fastest(device, problem, all);
+            UserCache.ofUser().keep("plans", "conv", key(device, problem),
+                    best.name().getBytes(StandardCharsets.UTF_8));
+            return best;
         } catch (NativeException e) {
             if (e.status() != CudaConstants.CUDA_ERROR_OUT_OF_MEMORY) throw e;
             // A step of this size will not fit either, which is told when all of it is planned.
             return all.getFirst();
         }
-        // A damaged file names no engine: then the library's first choice serves.
-        return all.stream().filter(e -> e.name().equals(name)).findFirst().orElse(all.getFirst());
+    }
+
+    private static List<String> key(Device device, ConvProblem problem) {
+        return List.of(device.name + " " + device.multiprocessors, Long.toString(device.libraries.cudnn().version()),
+                problem.key(), prefix(device), System.getProperty(Convolutions.TF32, ""));
+    }
+
+    private static String prefix(Device device) {
+        return System.getProperty(ENGINES, device.libraries.isEmulation() ? "own" : "");
     }
 
     private static List<ConvEngine> named(List<ConvEngine> engines, String prefix) {

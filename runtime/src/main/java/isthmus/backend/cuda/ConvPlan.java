@@ -65,6 +65,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
 /** A convolution as a cuDNN graph of one operation, and the execution plans that cuDNN offers for it. Owns its descriptors. */
 final class ConvPlan implements AutoCloseable {
@@ -89,6 +90,7 @@ final class ConvPlan implements AutoCloseable {
     private final Cudnn cudnn;
     private final ConvProblem problem;
     private final boolean tf32;
+    private final Predicate<String> named;
     private final Deque<MemorySegment> owned = new ArrayDeque<>();
     private final MemorySegment graph;
     private final List<Candidate> candidates = new ArrayList<>();
@@ -98,11 +100,15 @@ final class ConvPlan implements AutoCloseable {
      *
      * @param tf32 whether float32 operands may be rounded to TF32
      */
-    ConvPlan(ConvTarget target, ConvProblem problem, boolean tf32) {
+    ConvPlan(ConvTarget target, ConvProblem problem, boolean tf32) { this(target, problem, tf32, name -> true); }
+
+    /** The same with those candidates alone whose names are wanted; the others cost next to nothing. */
+    ConvPlan(ConvTarget target, ConvProblem problem, boolean tf32, Predicate<String> named) {
         this.target = target;
         this.cudnn = target.cudnn();
         this.problem = problem;
         this.tf32 = tf32;
+        this.named = named;
         try {
             this.graph = graph();
             if (graph == null) return;
@@ -214,14 +220,15 @@ final class ConvPlan implements AutoCloseable {
                 .getDescriptors(configuration, CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1)
                 .getFirst();
         long index = index(engine);
-        if (taken.getOrDefault(index, 0) < MOST_OF_AN_ENGINE && isWanted(engine)) {
+        String name = letter(mode) + place + " engine " + index;
+        if (taken.getOrDefault(index, 0) < MOST_OF_AN_ENGINE && named.test(name) && isWanted(engine)) {
             MemorySegment plan = cudnn.createDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
             target.setHandle(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE);
             target.setDescription(plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP);
             descriptor(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
             if (cudnn.finishIfSupported(plan)) {
                 taken.merge(index, 1, Integer::sum);
-                candidates.add(new Candidate(plan, engine, configuration, letter(mode) + place + " engine " + index,
+                candidates.add(new Candidate(plan, engine, configuration, name,
                         cudnn.getLong(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)));
                 return true;
             }

@@ -10,8 +10,13 @@ import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /** Convolutions by the engine that is fastest for their shape: one of cuDNN's, or our own for depthwise ones. */
 final class Convolutions {
@@ -65,26 +70,34 @@ final class Convolutions {
     private static ConvEngine choose(Device d, List<ConvProblem> problems) {
         ConvProblem first = problems.getFirst();
         refuseWrong3d(d.libraries.cudnn().version(), first);
-        List<ConvPlan> plans = new ArrayList<>();
-        List<ConvEngine> engines = new ArrayList<>();
-        DepthwiseConv.of(d, first).ifPresent(engines::add);
-        for (ConvProblem problem : problems) {
-            ConvPlan plan = new ConvPlan(ConvTarget.of(d.libraries.cudnn(), d.cudnn), problem,
-                    Boolean.getBoolean(TF32));
-            plans.add(plan);
-            plan.candidates().forEach(c -> engines.add(new CudnnConv(d, plan, c)));
-        }
-        if (engines.isEmpty()) {
-            plans.forEach(ConvPlan::close);
+        Optional<ConvEngine> known = ConvChoice.known(d, first)
+                .flatMap(name -> engines(d, problems, name::equals).stream().findFirst());
+        if (known.isPresent()) return known.get();
+        List<ConvEngine> engines = engines(d, problems, name -> true);
+        if (engines.isEmpty())
             throw new IllegalStateException("cuDNN " + d.libraries.cudnn().version() + " has no engine on " + d.name
                     + " for the convolution " + first.key());
-        }
         ConvEngine best = ConvChoice.best(d, first, engines);
+        Set<ConvPlan> plans = Collections.newSetFromMap(new IdentityHashMap<>());
+        engines.forEach(e -> { if (e instanceof CudnnConv c) plans.add(c.plan()); });
         for (ConvPlan plan : plans)
             if (best instanceof CudnnConv chosen && chosen.plan() == plan) plan.keep(chosen.candidate());
             else
                 plan.close();
         return best;
+    }
+
+    /** All engines of these names. Making a plan takes far longer than asking for what there is. */
+    private static List<ConvEngine> engines(Device d, List<ConvProblem> problems, Predicate<String> named) {
+        List<ConvEngine> engines = new ArrayList<>();
+        DepthwiseConv.of(d, problems.getFirst()).filter(e -> named.test(e.name())).ifPresent(engines::add);
+        for (ConvProblem problem : problems) {
+            ConvPlan plan = new ConvPlan(ConvTarget.of(d.libraries.cudnn(), d.cudnn), problem, Boolean.getBoolean(TF32),
+                    candidate -> named.test(CudnnConv.name(problem, candidate)));
+            if (plan.candidates().isEmpty()) plan.close();
+            plan.candidates().forEach(c -> engines.add(new CudnnConv(d, plan, c)));
+        }
+        return engines;
     }
 
     /** Silently wrong results: PyTorch issue 163539. */

@@ -13,11 +13,14 @@ import java.lang.foreign.MemorySegment;
 record CudnnConv(Device device, ConvPlan plan, ConvPlan.Candidate candidate) implements ConvEngine {
     private static final long ALIGNMENT = 256;
 
-    @Override
-    public String name() {
-        DType result = problem().weightType();
-        return "cudnn " + candidate.name() + (result == problem().type() ? "" : " into " + result);
+    /** The engine's name, of a problem's candidate. */
+    static String name(ConvProblem problem, String candidate) {
+        DType result = problem.weightType();
+        return "cudnn " + candidate + (result == problem.type() ? "" : " into " + result);
     }
+
+    @Override
+    public String name() { return name(problem(), candidate.name()); }
 
     @Override
     public long scratch() { return ALIGNMENT + weightBytes() + candidate.workspace(); }
