@@ -67,7 +67,8 @@ class DepthwiseEnginesTest {
     void aKnownEngineGivesTheSame(String engine) {
         OpCase conv = depthwise(3, 2, 1, 2, 24, 24, 10, 12);
         Map<String, float[]> first = results(conv, Precision.F16, engine);
-        results(conv, Precision.F16, engine).forEach((what, values) -> assertArrayEquals(first.get(what), values, what));
+        results(conv, Precision.F16, engine)
+                .forEach((what, values) -> assertArrayEquals(first.get(what), values, what));
     }
 
     private static OpCase depthwise(int kernel, int stride, int padding, int n, int c, int out, int h, int w) {
