@@ -203,9 +203,38 @@ INLINE void avg_range(int dt, const ist_window *w, const void *x, void *y, int64
     }
 }
 
+INLINE void mean_tiles(int dt, int64_t taps, const ist_window *w, const void *x, void *y, int64_t from, int64_t to) {
+    int64_t c = w->channels, at[8];
+    for (int64_t line = from; line < to; line++) {
+        tile_line(w, line, taps, at);
+        for (int64_t o = 0; o < w->out[2]; o++) {
+            int64_t out = (line * w->out[2] + o) * c;
+            SIMD for (int64_t j = 0; j < c; j++) {
+                float sum = 0;
+                for (int64_t t = 0; t < taps; t++) sum += load(dt, x, (at[t] + 2 * o) * c + j);
+                store(dt, y, out + j, sum / (float)taps);
+            }
+        }
+    }
+}
+
+INLINE void share_tiles(int dt, int64_t taps, const ist_window *w, const void *dy, void *dx, int64_t from, int64_t to) {
+    int64_t c = w->channels, at[8];
+    for (int64_t line = from; line < to; line++) {
+        tile_line(w, line, taps, at);
+        for (int64_t o = 0; o < w->out[2]; o++) {
+            int64_t out = (line * w->out[2] + o) * c;
+            for (int64_t t = 0; t < taps; t++)
+                SIMD for (int64_t j = 0; j < c; j++)
+                    store(dt, dx, (at[t] + 2 * o) * c + j, load(dt, dy, out + j) / (float)taps);
+        }
+    }
+}
+
 int KERNEL(avg_pool)(int dtype, const ist_window *window, const void *x, void *y) {
     REQUIRE_DTYPE(dtype);
     REQUIRE_WINDOW(window);
+    TRY_TILES(window, dtype, mean_tiles, x, y);
     int64_t rows = window->batch * volume(window->out);
     PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, avg_range, window, x, y, from, to));
     return IST_OK;
@@ -214,6 +243,7 @@ int KERNEL(avg_pool)(int dtype, const ist_window *window, const void *x, void *y
 int KERNEL(avg_pool_backward)(int dtype, const ist_window *window, const void *dy, void *dx) {
     REQUIRE_DTYPE(dtype);
     REQUIRE_WINDOW(window);
+    TRY_TILES(window, dtype, share_tiles, dy, dx);
     int64_t rows = window->batch * volume(window->in);
     float factor = 1.0f / (float)volume(window->kernel);
     PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, gather_range, window, dy, NULL, factor, dx, from, to));
