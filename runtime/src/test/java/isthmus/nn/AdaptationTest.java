@@ -128,7 +128,7 @@ class AdaptationTest {
             assertEquals(1, lora.program().listing().stream().filter(l -> l.startsWith("linear_backward_data fc1"))
                     .count(), "through B of fc1 only: nothing below is trained");
             assertTrue(lora.program().plan().bytes() < full.program().plan().bytes());
-            assertTrue(kept(lora.program()) < 0.2 * kept(full.program()),
+            assertTrue(kept(lora.program()) < 0.3 * kept(full.program()),
                     kept(lora.program()) + " and " + kept(full.program()));
         }
     }
