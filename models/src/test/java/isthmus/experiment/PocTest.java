@@ -61,7 +61,8 @@ class PocTest {
         PocReport.Row first = r.rows().getFirst();
         assertEquals(1, first.speedRatio());
         assertTrue(r.rows().getLast().bytesShare() < 0.02, "LoRA's share is " + r.rows().getLast().bytesShare());
-        assertTrue(r.rows().getLast().arenaBytes() < first.arenaBytes() / 2);
+        assertTrue(r.rows().getLast().arenaBytes() < 0.7 * first.arenaBytes(),
+                r.rows().getLast().arenaBytes() + " and " + first.arenaBytes());
 
         PocReport again = run(new ArrayList<>());
         for (int i = 0; i < 4; i++)
