@@ -173,7 +173,7 @@ final class ModelCases {
      * whether their errors cancel in it is a draw, so it may be off as far as they; after a step along gradients that
      * bfloat16 has already turned, it is four times the largest error of the run, as in float32. How near one loss comes is
      * a draw, too: PyTorch run again, with another version of its kernels, misses its own figure for one step by ten times;
-     * and EfficientNet-B0 with only its first two convolutions in bfloat16 and the rest in float32 misses by as much.
+     * and EfficientNet-B0 with only its stem and first block in bfloat16, the rest in float32, misses by as much.
      */
     private static double bfloat16(JsonNode error, int step) {
         double[] losses = Case.numbers(error.get("losses"));
