@@ -9,6 +9,36 @@ import java.lang.foreign.MemorySegment;
 public final class LossKernels {
     private LossKernels() {}
 
+    /** Mean softmax cross-entropy; rows with a negative label contribute nothing; gradient may be NULL. */
+    public static void crossEntropy(MemorySegment logits, MemorySegment labels, MemorySegment loss,
+            MemorySegment gradient, long n, long c) {
+        try {
+            check("ist_cross_entropy", (int) Table.CROSS_ENTROPY.invokeExact(logits, labels, loss, gradient, n, c));
+        } catch (Throwable t) {
+            throw failure("ist_cross_entropy", t);
+        }
+    }
+
+    /** Mean binary cross-entropy over known labels (not negative); positiveWeights and gradient may be NULL. */
+    public static void bceWithLogits(MemorySegment logits, MemorySegment labels, MemorySegment positiveWeights,
+            MemorySegment loss, MemorySegment gradient, long n, long c) {
+        try {
+            check("ist_bce_with_logits",
+                    (int) Table.BCE_WITH_LOGITS.invokeExact(logits, labels, positiveWeights, loss, gradient, n, c));
+        } catch (Throwable t) {
+            throw failure("ist_bce_with_logits", t);
+        }
+    }
+
+    /** Row-wise softmax. */
+    public static void softmax(MemorySegment x, MemorySegment y, long n, long c) {
+        try {
+            check("ist_softmax", (int) Table.SOFTMAX.invokeExact(x, y, n, c));
+        } catch (Throwable t) {
+            throw failure("ist_softmax", t);
+        }
+    }
+
     /** Mean focal loss over known labels (not negative); positiveWeights and gradient may be NULL. */
     public static void focal(MemorySegment logits, MemorySegment labels, MemorySegment positiveWeights, double gamma,
             double alpha, MemorySegment loss, MemorySegment gradient, long n, long c) {

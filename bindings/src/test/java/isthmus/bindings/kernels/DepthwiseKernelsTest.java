@@ -105,16 +105,16 @@ class DepthwiseKernelsTest {
             MemorySegment got = empty(arena, type, Math.max(xs, ys));
             double tolerance = type == Kernels.F32 ? 2e-5 : 2 * Numbers.step(type); // both are rounded
             for (MemorySegment b : List.of(bias, MemorySegment.NULL)) {
-                Kernels.conv(type, window, x, w, b, expected);
+                WindowKernels.conv(type, window, x, w, b, expected);
                 DepthwiseKernels.forward(type, window, x, w, b, got);
                 close(what + " forward " + g, read(type, expected, ys), read(type, got, ys), tolerance);
             }
-            Kernels.convBackwardData(type, window, dy, w, expected);
+            WindowKernels.convBackwardData(type, window, dy, w, expected);
             DepthwiseKernels.backwardData(type, window, dy, w, got);
             close(what + " data " + g, read(type, expected, xs), read(type, got, xs), tolerance);
             MemorySegment dw = empty(arena, Kernels.F32, g.weights());
             MemorySegment expectedDw = empty(arena, Kernels.F32, g.weights());
-            Kernels.convBackwardWeights(type, window, x, dy, expectedDw);
+            WindowKernels.convBackwardWeights(type, window, x, dy, expectedDw);
             DepthwiseKernels.backwardWeights(type, window, x, dy, dw);
             close(what + " weights " + g, floats(expectedDw, g.weights()), floats(dw, g.weights()), 1e-4);
         }

@@ -50,7 +50,7 @@ class LossKernelsTest {
                     return sum / count;
                 };
                 check("cross_entropy " + n + "x" + c, arena, n * c, loss,
-                        (x, out, gradient) -> Kernels.crossEntropy(x, labels, out, gradient, n, c));
+                        (x, out, gradient) -> LossKernels.crossEntropy(x, labels, out, gradient, n, c));
             }
         }
     }
@@ -83,7 +83,7 @@ class LossKernelsTest {
                     MemorySegment labels = buffer(arena, F32, y);
                     MemorySegment w = weighted ? buffer(arena, F32, weights) : MemorySegment.NULL;
                     check("bce " + n + "x" + c, arena, n * c, loss,
-                            (x, out, gradient) -> Kernels.bceWithLogits(x, labels, w, out, gradient, n, c));
+                            (x, out, gradient) -> LossKernels.bceWithLogits(x, labels, w, out, gradient, n, c));
                 }
             }
         }
@@ -120,10 +120,10 @@ class LossKernelsTest {
             MemorySegment x = buffer(arena, F32, 1, 2);
             MemorySegment out = buffer(arena, F32, 9);
             MemorySegment gradient = buffer(arena, F32, 9, 9);
-            Kernels.bceWithLogits(x, buffer(arena, F32, -1, -1), MemorySegment.NULL, out, gradient, 1, 2);
+            LossKernels.bceWithLogits(x, buffer(arena, F32, -1, -1), MemorySegment.NULL, out, gradient, 1, 2);
             assertEquals(0, floats(out, 1)[0]);
             close("gradient", new double[2], floats(gradient, 2), 0);
-            Kernels.crossEntropy(x, arena.allocateFrom(ValueLayout.JAVA_INT, -1), out, gradient, 1, 2);
+            LossKernels.crossEntropy(x, arena.allocateFrom(ValueLayout.JAVA_INT, -1), out, gradient, 1, 2);
             assertEquals(0, floats(out, 1)[0]);
             close("gradient", new double[2], floats(gradient, 2), 0);
         }
@@ -135,10 +135,10 @@ class LossKernelsTest {
             MemorySegment x = buffer(arena, F32, 1e4, -1e4);
             MemorySegment out = empty(arena, F32, 1);
             MemorySegment gradient = empty(arena, F32, 2);
-            Kernels.bceWithLogits(x, buffer(arena, F32, 0, 1), MemorySegment.NULL, out, gradient, 1, 2);
+            LossKernels.bceWithLogits(x, buffer(arena, F32, 0, 1), MemorySegment.NULL, out, gradient, 1, 2);
             assertEquals(1e4, floats(out, 1)[0]);
             close("gradient", new double[]{0.5, -0.5}, floats(gradient, 2), 0);
-            Kernels.crossEntropy(x, arena.allocateFrom(ValueLayout.JAVA_INT, 1), out, gradient, 1, 2);
+            LossKernels.crossEntropy(x, arena.allocateFrom(ValueLayout.JAVA_INT, 1), out, gradient, 1, 2);
             assertEquals(2e4, floats(out, 1)[0]);
             close("gradient", new double[]{1, -1}, floats(gradient, 2), 0);
         }
@@ -149,7 +149,7 @@ class LossKernelsTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment x = buffer(arena, F32, 1, 2, 3, 4);
             MemorySegment labels = arena.allocateFrom(ValueLayout.JAVA_INT, 0, 2);
-            var e = assertThrows(NativeException.class, () -> Kernels.crossEntropy(x, labels, x, x, 2, 2));
+            var e = assertThrows(NativeException.class, () -> LossKernels.crossEntropy(x, labels, x, x, 2, 2));
             assertTrue(e.getMessage().contains("label 2 of row 1, but there are 2 classes"), e.getMessage());
         }
     }
@@ -169,7 +169,7 @@ class LossKernelsTest {
                         sum += Math.exp(at[i / s[1] * s[1] + j]);
                     expected[i] = Math.exp(at[i]) / sum;
                 }
-                Kernels.softmax(x, y, s[0], s[1]);
+                LossKernels.softmax(x, y, s[0], s[1]);
                 close("softmax", expected, floats(y, size), 1e-7);
                 for (int i = 0; i < size; i++)
                     expected[i] = 1 / (1 + Math.exp(-at[i]));

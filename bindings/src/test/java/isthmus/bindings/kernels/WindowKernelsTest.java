@@ -68,7 +68,7 @@ class WindowKernelsTest {
                 }
             });
             MemorySegment window = w.write(arena);
-            Kernels.maxPool(type, window, x, y, position);
+            WindowKernels.maxPool(type, window, x, y, position);
             close("max_pool " + w, ey, read(type, y, ys), 0);
             double[] edx = new double[xs];
             double[] edy = read(type, dy, ys);
@@ -76,7 +76,7 @@ class WindowKernelsTest {
                 assertEquals(won[i], position.get(ValueLayout.JAVA_BYTE, i) & 255);
                 edx[from[i]] += edy[i];
             }
-            Kernels.maxPoolBackward(type, window, dy, position, dx);
+            WindowKernels.maxPoolBackward(type, window, dy, position, dx);
             close("max_pool_backward " + w, edx, read(type, dx, xs), 2 * Numbers.step(type));
         }
     }
@@ -107,8 +107,8 @@ class WindowKernelsTest {
                     edx[i * c + j] += edy[o * c + j] / w.taps();
                 }
             });
-            Kernels.avgPool(type, w.write(arena), x, y);
-            Kernels.avgPoolBackward(type, w.write(arena), dy, dx);
+            WindowKernels.avgPool(type, w.write(arena), x, y);
+            WindowKernels.avgPoolBackward(type, w.write(arena), dy, dx);
             close("avg_pool " + w, ey, read(type, y, ys), Numbers.step(type));
             close("avg_pool_backward " + w, edx, read(type, dx, xs), Numbers.step(type));
         }
@@ -158,9 +158,9 @@ class WindowKernelsTest {
                 }
             });
             MemorySegment window = w.write(arena);
-            Kernels.conv(type, window, x, weight, bias, y);
-            Kernels.convBackwardData(type, window, dy, weight, dx);
-            Kernels.convBackwardWeights(type, window, x, dy, dw);
+            WindowKernels.conv(type, window, x, weight, bias, y);
+            WindowKernels.convBackwardData(type, window, dy, weight, dx);
+            WindowKernels.convBackwardWeights(type, window, x, dy, dw);
             // float32 sums: the error grows with the number of terms
             double tolerance = Numbers.step(type) + 1e-7 * w.taps() * Math.max(ins, outs);
             close("conv " + w, ey, read(type, y, ys), tolerance);
@@ -182,12 +182,12 @@ class WindowKernelsTest {
                     double[] ey = new double[ys];
                     for (int i = 0; i < xs; i++)
                         ey[i / s[2] / s[1] * s[2] + i % s[2]] += ex[i] / s[1];
-                    Kernels.globalAvgPool(type, x, y, s[0], s[1], s[2]);
+                    WindowKernels.globalAvgPool(type, x, y, s[0], s[1], s[2]);
                     close("global_avg_pool", ey, read(type, y, ys), Numbers.step(type));
                     double[] dy = read(type, y, ys);
                     for (int i = 0; i < xs; i++)
                         ex[i] = dy[i / s[2] / s[1] * s[2] + i % s[2]] / s[1];
-                    Kernels.globalAvgPoolBackward(type, y, x, s[0], s[1], s[2]);
+                    WindowKernels.globalAvgPoolBackward(type, y, x, s[0], s[1], s[2]);
                     close("global_avg_pool_backward", ex, read(type, x, xs), Numbers.step(type));
                 }
             }
@@ -199,7 +199,7 @@ class WindowKernelsTest {
         try (Arena arena = Arena.ofConfined()) {
             Window w = new Window(1, 1, 1, 1, v(1, 1, 3), v(1, 1, 3), v(1, 1, 1), v(0, 0, 0), v(1, 1, 1));
             MemorySegment y = empty(arena, Kernels.F32, 1);
-            Kernels.maxPool(Kernels.F32, w.write(arena), buffer(arena, Kernels.F32, 5, Double.NaN, 7), y,
+            WindowKernels.maxPool(Kernels.F32, w.write(arena), buffer(arena, Kernels.F32, 5, Double.NaN, 7), y,
                     MemorySegment.NULL);
             assertTrue(Double.isNaN(floats(y, 1)[0]));
         }
@@ -211,10 +211,10 @@ class WindowKernelsTest {
             MemorySegment window = new Window(1, 6, 4, 4, v(1, 5, 5), v(1, 3, 3), v(1, 1, 1), v(0, 0, 0), v(1, 1, 1))
                     .write(arena);
             MemorySegment x = empty(arena, Kernels.F32, 150);
-            var e = assertThrows(NativeException.class, () -> Kernels.conv(Kernels.F32, window, x, x, x, x));
+            var e = assertThrows(NativeException.class, () -> WindowKernels.conv(Kernels.F32, window, x, x, x, x));
             assertTrue(e.getMessage().contains("6 channels to 4 do not part into 4 groups"), e.getMessage());
             window.setAtIndex(ValueLayout.JAVA_LONG, 9, 4); // an output that reaches beyond the input
-            e = assertThrows(NativeException.class, () -> Kernels.avgPool(Kernels.F32, window, x, x));
+            e = assertThrows(NativeException.class, () -> WindowKernels.avgPool(Kernels.F32, window, x, x));
             assertTrue(e.getMessage().contains("axis 2 of the window does not fit: in 5, out 4"), e.getMessage());
         }
     }

@@ -4,6 +4,7 @@ import static isthmus.backend.onednn.OwnKernels.code;
 
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.bindings.kernels.WindowKernels;
 import isthmus.op.Conv;
 import isthmus.op.Node;
 import isthmus.op.Value;
@@ -24,7 +25,7 @@ final class DirectConv {
             MemorySegment w = a.of(n.in(1));
             MemorySegment b = op.bias() ? a.of(n.in(2)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
-            return () -> Kernels.conv(t, window, x, w, b, y);
+            return () -> WindowKernels.conv(t, window, x, w, b, y);
         });
     }
 
@@ -36,7 +37,7 @@ final class DirectConv {
             MemorySegment dy = a.of(n.in(0));
             MemorySegment w = a.of(n.in(1));
             MemorySegment dx = a.of(n.out(0));
-            return () -> Kernels.convBackwardData(t, window, dy, w, dx);
+            return () -> WindowKernels.convBackwardData(t, window, dy, w, dx);
         });
     }
 
@@ -52,7 +53,7 @@ final class DirectConv {
             MemorySegment dw = a.of(n.out(0));
             MemorySegment db = op.bias() ? a.of(n.out(1)) : MemorySegment.NULL;
             return () -> {
-                Kernels.convBackwardWeights(t, window, x, dy, dw);
+                WindowKernels.convBackwardWeights(t, window, x, dy, dw);
                 if (op.bias()) Kernels.columnSum(t, dy, out, db, rows, out);
             };
         });

@@ -3,7 +3,6 @@ package isthmus.backend.onednn;
 import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.KernelStructs;
-import isthmus.bindings.kernels.Kernels;
 import isthmus.bindings.kernels.LossKernels;
 import isthmus.op.BceWithLogits;
 import isthmus.op.DetectionLoss;
@@ -30,7 +29,7 @@ final class LossLowering {
         Shape x = n.in(0).shape();
         return new OwnKernel("cross_entropy", (a, arena) -> {
             Loss at = new Loss(n, a);
-            return () -> Kernels.crossEntropy(at.logits, at.labels, at.loss, at.gradient, x.elements() / x.dim(1),
+            return () -> LossKernels.crossEntropy(at.logits, at.labels, at.loss, at.gradient, x.elements() / x.dim(1),
                     x.dim(1));
         });
     }
@@ -41,7 +40,7 @@ final class LossLowering {
         return new OwnKernel("bce_with_logits", (a, arena) -> {
             Loss at = new Loss(n, a);
             MemorySegment w = floats(arena, weights);
-            return () -> Kernels.bceWithLogits(at.logits, at.labels, w, at.loss, at.gradient, x.dim(0), x.dim(1));
+            return () -> LossKernels.bceWithLogits(at.logits, at.labels, w, at.loss, at.gradient, x.dim(0), x.dim(1));
         });
     }
 

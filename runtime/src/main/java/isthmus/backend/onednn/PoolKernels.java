@@ -3,7 +3,7 @@ package isthmus.backend.onednn;
 import static isthmus.backend.onednn.OwnKernels.code;
 
 import isthmus.backend.Kernel;
-import isthmus.bindings.kernels.Kernels;
+import isthmus.bindings.kernels.WindowKernels;
 import isthmus.op.AvgPool;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
@@ -25,7 +25,7 @@ final class PoolKernels {
             MemorySegment x = a.of(n.in(0));
             MemorySegment y = a.of(n.out(0));
             MemorySegment position = a.of(n.out(1));
-            return () -> Kernels.maxPool(t, w, x, y, position);
+            return () -> WindowKernels.maxPool(t, w, x, y, position);
         });
     }
 
@@ -37,7 +37,7 @@ final class PoolKernels {
             MemorySegment dy = a.of(n.in(0));
             MemorySegment position = a.of(n.in(1));
             MemorySegment dx = a.of(n.out(0));
-            return () -> Kernels.maxPoolBackward(t, w, dy, position, dx);
+            return () -> WindowKernels.maxPoolBackward(t, w, dy, position, dx);
         });
     }
 
@@ -48,7 +48,7 @@ final class PoolKernels {
             MemorySegment w = Windows.write(arena, op.window(), n.in(0).shape(), n.out(0).shape(), 1);
             MemorySegment x = a.of(n.in(0));
             MemorySegment y = a.of(n.out(0));
-            return () -> Kernels.avgPool(t, w, x, y);
+            return () -> WindowKernels.avgPool(t, w, x, y);
         });
     }
 
@@ -59,7 +59,7 @@ final class PoolKernels {
             MemorySegment w = Windows.write(arena, op.window(), op.x(), n.in(0).shape(), 1);
             MemorySegment dy = a.of(n.in(0));
             MemorySegment dx = a.of(n.out(0));
-            return () -> Kernels.avgPoolBackward(t, w, dy, dx);
+            return () -> WindowKernels.avgPoolBackward(t, w, dy, dx);
         });
     }
 
@@ -69,7 +69,7 @@ final class PoolKernels {
         return new OwnKernel("global_avg_pool", (a, arena) -> {
             MemorySegment x = a.of(n.in(0));
             MemorySegment y = a.of(n.out(0));
-            return () -> Kernels.globalAvgPool(t, x, y, s.dim(0), s.elementsFrom(2), s.dim(1));
+            return () -> WindowKernels.globalAvgPool(t, x, y, s.dim(0), s.elementsFrom(2), s.dim(1));
         });
     }
 
@@ -79,7 +79,7 @@ final class PoolKernels {
         return new OwnKernel("global_avg_pool_backward", (a, arena) -> {
             MemorySegment dy = a.of(n.in(0));
             MemorySegment dx = a.of(n.out(0));
-            return () -> Kernels.globalAvgPoolBackward(t, dy, dx, s.dim(0), s.elementsFrom(2), s.dim(1));
+            return () -> WindowKernels.globalAvgPoolBackward(t, dy, dx, s.dim(0), s.elementsFrom(2), s.dim(1));
         });
     }
 }

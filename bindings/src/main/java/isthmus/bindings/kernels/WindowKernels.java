@@ -1,0 +1,98 @@
+package isthmus.bindings.kernels;
+
+import static isthmus.bindings.Downcalls.failure;
+import static isthmus.bindings.kernels.Table.check;
+
+import java.lang.foreign.MemorySegment;
+
+/** Pools and direct convolutions; as {@link Kernels}, which says what all calls share. */
+public final class WindowKernels {
+    private WindowKernels() {}
+
+    /** Maximum of each window and where it was; position may be NULL. */
+    public static void maxPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y,
+            MemorySegment position) {
+        try {
+            check("ist_max_pool", (int) Table.MAX_POOL.invokeExact(dtype, window, x, y, position));
+        } catch (Throwable t) {
+            throw failure("ist_max_pool", t);
+        }
+    }
+
+    /** Sends dy to where the maxima were. */
+    public static void maxPoolBackward(int dtype, MemorySegment window, MemorySegment dy, MemorySegment position,
+            MemorySegment dx) {
+        try {
+            check("ist_max_pool_backward", (int) Table.MAX_POOL_BACKWARD.invokeExact(dtype, window, dy, position, dx));
+        } catch (Throwable t) {
+            throw failure("ist_max_pool_backward", t);
+        }
+    }
+
+    /** Mean of each window, the padding's zeros included. */
+    public static void avgPool(int dtype, MemorySegment window, MemorySegment x, MemorySegment y) {
+        try {
+            check("ist_avg_pool", (int) Table.AVG_POOL.invokeExact(dtype, window, x, y));
+        } catch (Throwable t) {
+            throw failure("ist_avg_pool", t);
+        }
+    }
+
+    /** Spreads dy over each window. */
+    public static void avgPoolBackward(int dtype, MemorySegment window, MemorySegment dy, MemorySegment dx) {
+        try {
+            check("ist_avg_pool_backward", (int) Table.AVG_POOL_BACKWARD.invokeExact(dtype, window, dy, dx));
+        } catch (Throwable t) {
+            throw failure("ist_avg_pool_backward", t);
+        }
+    }
+
+    /** {@code [n,s,c] -> [n,c]}: the mean over s. */
+    public static void globalAvgPool(int dtype, MemorySegment x, MemorySegment y, long n, long s, long c) {
+        try {
+            check("ist_global_avg_pool", (int) Table.GLOBAL_AVG_POOL.invokeExact(dtype, x, y, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_global_avg_pool", t);
+        }
+    }
+
+    /** {@code dx = dy / s}. */
+    public static void globalAvgPoolBackward(int dtype, MemorySegment dy, MemorySegment dx, long n, long s, long c) {
+        try {
+            check("ist_global_avg_pool_backward",
+                    (int) Table.GLOBAL_AVG_POOL_BACKWARD.invokeExact(dtype, dy, dx, n, s, c));
+        } catch (Throwable t) {
+            throw failure("ist_global_avg_pool_backward", t);
+        }
+    }
+
+    /** Direct convolution, for shapes that have no faster way; bias may be NULL. */
+    public static void conv(int dtype, MemorySegment window, MemorySegment x, MemorySegment w, MemorySegment bias,
+            MemorySegment y) {
+        try {
+            check("ist_conv", (int) Table.CONV.invokeExact(dtype, window, x, w, bias, y));
+        } catch (Throwable t) {
+            throw failure("ist_conv", t);
+        }
+    }
+
+    /** Gradient of {@link #conv} by its input. */
+    public static void convBackwardData(int dtype, MemorySegment window, MemorySegment dy, MemorySegment w,
+            MemorySegment dx) {
+        try {
+            check("ist_conv_backward_data", (int) Table.CONV_BACKWARD_DATA.invokeExact(dtype, window, dy, w, dx));
+        } catch (Throwable t) {
+            throw failure("ist_conv_backward_data", t);
+        }
+    }
+
+    /** Gradient of {@link #conv} by its weight. */
+    public static void convBackwardWeights(int dtype, MemorySegment window, MemorySegment x, MemorySegment dy,
+            MemorySegment dw) {
+        try {
+            check("ist_conv_backward_weights", (int) Table.CONV_BACKWARD_WEIGHTS.invokeExact(dtype, window, x, dy, dw));
+        } catch (Throwable t) {
+            throw failure("ist_conv_backward_weights", t);
+        }
+    }
+}
