@@ -56,7 +56,7 @@ class ImportRulesTest {
                     weights           -> zoo nn op tensor
                     task              -> data train zoo nn graph backend op tensor client
                     experiment        -> task data train zoo nn graph backend tensor report
-                    profile           -> detect train zoo nn graph backend op tensor
+                    profile           -> detect train zoo nn graph backend op tensor report
                     report            ->
                     cli               -> *
                     """);

@@ -1,5 +1,7 @@
 package isthmus.bench;
 
+import static isthmus.report.Figures.round;
+
 import isthmus.profile.Machine;
 import isthmus.report.TextTable;
 import java.util.Collection;
@@ -57,11 +59,6 @@ record KernelReport(String date, Machine machine, String jdk, int threads, doubl
     private static String parameters(RunResult r) {
         return String.join(", ", r.getParams().getParamsKeys().stream().map(k -> k + "=" + r.getParams().getParam(k))
                 .toList());
-    }
-
-    private static double round(double x, int digits) {
-        double factor = Math.pow(10, digits);
-        return Math.round(x * factor) / factor;
     }
 
     /** For people. */

@@ -8,6 +8,7 @@ import isthmus.data.LabelTable;
 import isthmus.data.Preprocess;
 import isthmus.nn.Model;
 import isthmus.profile.Workload;
+import isthmus.report.Figures;
 import isthmus.report.JsonFile;
 import isthmus.task.Compute;
 import isthmus.task.CoreLease;
@@ -16,7 +17,6 @@ import isthmus.train.BatchSource;
 import isthmus.train.Trainer;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -108,8 +108,8 @@ final class BenchLoaderCommand extends Command {
                     Trainer trainer = fitting.compile(network, backend)) {
                 fitting.fill(network, trainer);
                 double[][] seconds = passes(trainer, loader);
-                double memory = median(seconds[0]);
-                double fromFilms = median(seconds[1]);
+                double memory = Figures.median(seconds[0]);
+                double fromFilms = Figures.median(seconds[1]);
                 double images = (double) loader.batches() * batch;
                 return new Result(work.model(), batch, work.precision(), threads, workers, films.size(),
                         films.size() - films.kept(), round(decode), round(films.keptBytes() / (double) (1 << 20)),
@@ -140,13 +140,7 @@ final class BenchLoaderCommand extends Command {
         return seconds;
     }
 
-    private static double median(double[] all) {
-        double[] sorted = all.clone();
-        Arrays.sort(sorted);
-        return (sorted[(sorted.length - 1) / 2] + sorted[sorted.length / 2]) / 2;
-    }
-
-    private static double round(double x) { return Math.round(1e3 * x) / 1e3; }
+    private static double round(double x) { return Figures.round(x, 3); }
 
     /** Batches that lie in place already. */
     private record Still(int batchSize, int batches) implements BatchSource {

@@ -2,6 +2,7 @@ package isthmus.cli;
 
 import isthmus.profile.Machine;
 import isthmus.profile.Workload;
+import isthmus.report.Figures;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -72,11 +73,10 @@ final class PeerTable {
     }
 
     private static double median(List<JsonNode> lines, String key) {
-        double[] all = lines.stream().mapToDouble(l -> l.get(key).asDouble()).sorted().toArray();
-        return (all[(all.length - 1) / 2] + all[all.length / 2]) / 2;
+        return Figures.median(lines.stream().mapToDouble(l -> l.get(key).asDouble()).toArray());
     }
 
-    private static double round(double x) { return Math.round(100 * x) / 100.0; }
+    private static double round(double x) { return Figures.round(x, 2); }
 
     Report report(String date, String allocator, int threads, int runs, int steps) {
         String torch = lines.stream().filter(r -> r.side.equals("torch")).map(r -> r.line.get("torch").asString())

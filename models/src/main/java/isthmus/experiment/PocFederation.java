@@ -3,6 +3,7 @@ package isthmus.experiment;
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
 import isthmus.nn.Model;
+import isthmus.report.Figures;
 import isthmus.tensor.HostMath;
 import isthmus.tensor.Region;
 import isthmus.tensor.WeightBuffer;
@@ -128,9 +129,7 @@ final class PocFederation implements AutoCloseable {
     private String trainerPrecision() { return configuration.precision().name().toLowerCase(java.util.Locale.ROOT); }
 
     private double secondsPerRound() {
-        double[] sorted = rounds.stream().mapToDouble(PocReport.Round::seconds).sorted().toArray();
-        int n = sorted.length;
-        return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+        return Figures.median(rounds.stream().mapToDouble(PocReport.Round::seconds).toArray());
     }
 
     private double imagesPerSecond() { return (double) images / rounds.size() / secondsPerRound(); }

@@ -7,6 +7,7 @@ import isthmus.graph.Program;
 import isthmus.nn.Model;
 import isthmus.op.Node;
 import isthmus.op.Value;
+import isthmus.report.Figures;
 import isthmus.train.Trainer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -89,7 +90,7 @@ public final class Profile {
             program = trainer.program();
             weights = trainer.weightBytes();
             long[][] nanos = time(trainer, steps);
-            stepMs = StepBenchmark.median(nanos[0]) / 1e6;
+            stepMs = Figures.median(nanos[0]) / 1e6;
             rows = rows(trainer, Arrays.copyOfRange(nanos, 1, nanos.length));
         }
         double calls = rows.stream().mapToDouble(Row::ms).sum();
@@ -98,18 +99,18 @@ public final class Profile {
         build[1] = (System.nanoTime() - begin) / 1e9;
         return new Result(work.model(), work.batch(), precision.name().toLowerCase(Locale.ROOT), work.size(), threads,
                 Machine.here().toString(), round(roofline.bytesPerSecond() / 1e9), round(roofline.half() / 1e9),
-                round(roofline.float32() / 1e9), StepBenchmark.round(roofline.callNanos() / 1e3, 3),
-                StepBenchmark.round(roofline.callNanos() * rows.size() / 1e6, 3),
-                StepBenchmark.round(build[0], 3), StepBenchmark.round(build[1], 3),
-                round(program.plan().bytes() / MB), round(weights / MB), rows.size(), StepBenchmark.round(stepMs, 2),
-                StepBenchmark.round(calls, 2), StepBenchmark.round(stepMs / calls, 3),
-                StepBenchmark.round(rows.stream().mapToLong(Row::bytes).sum() / 1e9, 3),
-                StepBenchmark.round(rows.stream().mapToLong(Row::flops).sum() / 1e9, 3), rows);
+                round(roofline.float32() / 1e9), Figures.round(roofline.callNanos() / 1e3, 3),
+                Figures.round(roofline.callNanos() * rows.size() / 1e6, 3),
+                Figures.round(build[0], 3), Figures.round(build[1], 3),
+                round(program.plan().bytes() / MB), round(weights / MB), rows.size(), Figures.round(stepMs, 2),
+                Figures.round(calls, 2), Figures.round(stepMs / calls, 3),
+                Figures.round(rows.stream().mapToLong(Row::bytes).sum() / 1e9, 3),
+                Figures.round(rows.stream().mapToLong(Row::flops).sum() / 1e9, 3), rows);
     }
 
-    private static double round(double x) { return StepBenchmark.round(x, 1); }
+    private static double round(double x) { return Figures.round(x, 1); }
 
-    /** Sorted times: of whole steps, then of each call, then of the optimizer. */
+    /** Times: of whole steps, then of each call, then of the optimizer. */
     private static long[][] time(Trainer trainer, int steps) {
         int calls = trainer.program().calls().size();
         var all = new long[calls + 2][steps];
@@ -123,8 +124,6 @@ public final class Profile {
             for (int c = 0; c < one.length; c++)
                 all[c][i] = one[c];
         }
-        for (long[] each : all)
-            Arrays.sort(each);
         return all;
     }
 
@@ -144,16 +143,16 @@ public final class Profile {
 
     private List<Row> rows(Trainer trainer, long[][] nanos) {
         List<Call> calls = trainer.program().calls();
-        double sum = Arrays.stream(nanos).mapToDouble(StepBenchmark::median).sum();
+        double sum = Arrays.stream(nanos).mapToDouble(Figures::median).sum();
         List<Row> rows = new ArrayList<>();
         for (int i = 0; i < calls.size(); i++) {
             Call c = calls.get(i);
-            double t = StepBenchmark.median(nanos[i]);
+            double t = Figures.median(nanos[i]);
             rows.add(new Row(i, c.node().op().name(), c.node().label(), c.implementation(), name(c.type().name()),
                     shapes(c.node()), t / 1e6, t / sum, c.bytes(), c.flops(), c.bytes() / t, c.flops() / t,
                     roofline.share(c, t), c.liveBytes() / MB));
         }
-        double t = StepBenchmark.median(nanos[calls.size()]);
+        double t = Figures.median(nanos[calls.size()]);
         long bytes = trainer.updateBytes();
         rows.add(new Row(calls.size(), work.optimizer(), "weights", "own " + work.optimizer(), "f32",
                 Long.toString(trainer.weights().table().elements()), t / 1e6, t / sum, bytes, 0, bytes / t, 0,

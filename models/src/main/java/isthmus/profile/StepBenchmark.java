@@ -1,5 +1,8 @@
 package isthmus.profile;
 
+import static isthmus.report.Figures.median;
+import static isthmus.report.Figures.round;
+
 import isthmus.backend.Backend;
 import isthmus.backend.Precision;
 import isthmus.nn.Model;
@@ -121,16 +124,5 @@ public final class StepBenchmark {
                 round(seconds[0], 2),
                 round(ProcessUsage.peakRssMb(), 1), round(trainer.program().plan().bytes() / mb, 1),
                 round((double) clock.heap / n, 1), round(loss, 6));
-    }
-
-    /** The middle of sorted values, or the mean of the two in the middle. */
-    static double median(long[] sorted) {
-        int n = sorted.length;
-        return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
-    }
-
-    static double round(double x, int digits) {
-        double factor = Math.pow(10, digits);
-        return Double.isFinite(x) ? Math.round(x * factor) / factor : x;
     }
 }

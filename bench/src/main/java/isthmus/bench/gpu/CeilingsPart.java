@@ -1,5 +1,7 @@
 package isthmus.bench.gpu;
 
+import static isthmus.report.Figures.digits;
+
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
 import isthmus.backend.Precision;
@@ -85,8 +87,8 @@ final class CeilingsPart {
                 }
                 Call c = program.calls().getFirst();
                 System.out
-                        .println(JsonFile.line(new Rate(what, c.node().in(0).shape() + "", StepPart.digits(least / 1e6),
-                                StepPart.digits(c.bytes() / 1e3 / least), StepPart.digits(c.flops() / 1e3 / least))));
+                        .println(JsonFile.line(new Rate(what, c.node().in(0).shape() + "", digits(least / 1e6),
+                                digits(c.bytes() / 1e3 / least), digits(c.flops() / 1e3 / least))));
             }
         }
     }

@@ -1,5 +1,6 @@
 package isthmus.bench.gpu;
 
+import isthmus.report.Figures;
 import isthmus.report.JsonFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -68,7 +69,7 @@ final class GpuReport {
     }
 
     synchronized void set(Part part, Status status, double seconds, String words) {
-        rows.computeIfPresent(part.name(), (name, row) -> row.with(status, Math.round(10 * seconds) / 10.0, words));
+        rows.computeIfPresent(part.name(), (name, row) -> row.with(status, Figures.round(seconds, 1), words));
         write();
     }
 
@@ -85,7 +86,7 @@ final class GpuReport {
 
     private void write() {
         Whole whole = new Whole("isthmus gpu", started, device, device.equals(GpuCheck.EMULATED), minutes, finished,
-                Math.round(10 * seconds()) / 10.0, List.copyOf(rows.values()));
+                Figures.round(seconds(), 1), List.copyOf(rows.values()));
         try {
             JsonFile.write(folder.resolve("gpu.json"), whole);
             Path fresh = folder.resolve("gpu.md.part");

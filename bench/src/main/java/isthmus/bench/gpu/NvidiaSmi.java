@@ -1,5 +1,6 @@
 package isthmus.bench.gpu;
 
+import isthmus.report.Figures;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -35,8 +36,7 @@ final class NvidiaSmi implements AutoCloseable {
 
     /** The median so far; NaN if it said nothing. The tool's own figures lag by up to a second, so ask after several. */
     double busy() {
-        List<Double> sorted = List.copyOf(samples).stream().sorted().toList();
-        return sorted.isEmpty() ? Double.NaN : sorted.get(sorted.size() / 2);
+        return Figures.median(List.copyOf(samples).stream().mapToDouble(Double::doubleValue).toArray());
     }
 
     @Override

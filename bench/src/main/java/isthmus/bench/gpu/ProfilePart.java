@@ -1,5 +1,7 @@
 package isthmus.bench.gpu;
 
+import static isthmus.report.Figures.digits;
+
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
 import isthmus.profile.Ceiling;
@@ -47,17 +49,17 @@ final class ProfilePart {
         p.rows().stream().sorted(Comparator.comparingDouble(Profile.Row::ms).reversed()).limit(LONGEST)
                 .forEach(
                         r -> System.out.println(JsonFile.line(new One(r.op(), r.label(), r.implementation(), r.shapes(),
-                                StepPart.digits(1e3 * r.ms()), StepPart.digits(r.gbPerS()),
-                                StepPart.digits(r.gflopPerS() / 1e3), StepPart.digits(r.roofline())))));
+                                digits(1e3 * r.ms()), digits(r.gbPerS()),
+                                digits(r.gflopPerS() / 1e3), digits(r.roofline())))));
     }
 
     private static Kind kind(String op, List<Profile.Row> of) {
         double ms = of.stream().mapToDouble(Profile.Row::ms).sum();
         double least = of.stream().mapToDouble(r -> r.ms() * r.roofline()).sum();
-        return new Kind(op, of.size(), StepPart.digits(ms),
-                StepPart.digits(of.stream().mapToDouble(Profile.Row::share).sum()),
-                StepPart.digits(of.stream().mapToLong(Profile.Row::bytes).sum() / ms / 1e6),
-                StepPart.digits(of.stream().mapToLong(Profile.Row::flops).sum() / ms / 1e9),
-                StepPart.digits(least / ms));
+        return new Kind(op, of.size(), digits(ms),
+                digits(of.stream().mapToDouble(Profile.Row::share).sum()),
+                digits(of.stream().mapToLong(Profile.Row::bytes).sum() / ms / 1e6),
+                digits(of.stream().mapToLong(Profile.Row::flops).sum() / ms / 1e9),
+                digits(least / ms));
     }
 }

@@ -1,5 +1,8 @@
 package isthmus.bench.gpu;
 
+import static isthmus.report.Figures.digits;
+import static isthmus.report.Figures.median;
+
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
 import isthmus.backend.Precision;
@@ -15,7 +18,6 @@ import isthmus.train.BatchSource;
 import isthmus.train.Trainer;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.DoubleSupplier;
 
@@ -165,10 +167,9 @@ final class StepPart {
         double floor = Explanation.floorSeconds(trainer.program().calls(), trainer.updateBytes(), Ceiling.H200);
         return new Step(work.model(), batch,
                 Precision.parse(work.precision(), backend).name().toLowerCase(java.util.Locale.ROOT), work.size(), lora,
-                n, digits(1 / each), digits(batch / each),
-                digits(1e3 * each), digits(arena / 1e9), digits(before[0] / 1e9), digits(1e3 * device),
-                digits(device / each), busy, digits(1e6 * host), digits(timed.heapBytes()), digits(before[1]),
-                digits(before[2]), loss, digits(batch / floor),
+                n, digits(1 / each), digits(batch / each), digits(1e3 * each), digits(arena / 1e9),
+                digits(before[0] / 1e9), digits(1e3 * device), digits(device / each), busy, digits(1e6 * host),
+                digits(timed.heapBytes()), digits(before[1]), digits(before[2]), loss, digits(batch / floor),
                 digits(bytes / 1e6 / batch), digits(flops / 1e9 / batch));
     }
 
@@ -192,16 +193,5 @@ final class StepPart {
             }.run(trainer);
         }
         return median(all);
-    }
-
-    private static double median(double[] all) {
-        Arrays.sort(all);
-        return (all[(all.length - 1) / 2] + all[all.length / 2]) / 2;
-    }
-
-    /** Four digits are more than a measurement is worth. */
-    static double digits(double x) {
-        if (x == 0 || !Double.isFinite(x)) return x;
-        return new java.math.BigDecimal(x).round(new java.math.MathContext(4)).doubleValue();
     }
 }
