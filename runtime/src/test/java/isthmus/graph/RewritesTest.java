@@ -16,6 +16,7 @@ import isthmus.op.BceWithLogits;
 import isthmus.op.ChannelStatistics;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
+import isthmus.op.GatedNorm;
 import isthmus.op.Kind;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
@@ -70,6 +71,29 @@ class RewritesTest {
             expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
                     () -> what + " with " + rewrites));
         }
+    }
+
+    /** Without gradients more is joined: squeeze-and-excitation writes its input nowhere. */
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void rewrittenForwardPassesAgree(long seed) {
+        Graph plain = Rewrites.only().beforeGradients(RandomGraph.training(seed));
+        Map<String, float[]> expected = Trial.run(plain, cpu, Rewrites.only());
+        Rewrites all = Rewrites.all();
+        Graph graph = all.afterGradients(all.beforeGradients(RandomGraph.training(seed)), cpu);
+        Map<String, float[]> got = Trial.run(graph, cpu, all);
+        assertEquals(expected.keySet(), got.keySet());
+        expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f, what));
+    }
+
+    @Test
+    void forwardPassesAreJoinedInSomeDrawnGraphs() {
+        long joined = seeds().mapToObj(RandomGraph::training)
+                .map(g -> Rewrites.all().afterGradients(Rewrites.all().beforeGradients(g), cpu))
+                .filter(g -> count(g.nodes(), GatedNorm.Means.class) > 0
+                        && count(g.nodes(), GatedNorm.Scaled.class) > 0)
+                .count();
+        assertTrue(joined >= 5, joined + " of all drawn graphs");
     }
 
     private static Map<String, float[]> run(long seed, Backend backend, Rewrites rewrites) {
