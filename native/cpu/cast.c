@@ -66,33 +66,6 @@ int KERNEL(convert)(int from_type, const void *x, int to_type, void *y, int64_t 
     return IST_OK;
 }
 
-/* Few channels make short rows, so rows are taken together: factors are repeated to a longer pattern. */
-#define PATTERN 192
-
-INLINE void u8_range(int dt, const uint8_t *x, void *y, const float *scale, const float *shift, int64_t c,
-                     int64_t from, int64_t to) {
-    float a[PATTERN], b[PATTERN];
-    int64_t length = c > PATTERN ? 0 : PATTERN / c * c;
-    for (int64_t i = 0; i < length; i++) {
-        a[i] = scale[i % c];
-        b[i] = shift[i % c];
-    }
-    const float *s = length ? a : scale, *t = length ? b : shift;
-    if (!length) length = c;
-    for (int64_t at = from * c; at < to * c; at += length) {
-        int64_t n = min64(length, to * c - at);
-        SIMD for (int64_t i = 0; i < n; i++) store(dt, y, at + i, s[i] * (float)x[at + i] + t[i]);
-    }
-}
-
-int KERNEL(convert_u8)(const uint8_t *x, int dtype, void *y, const float *scale, const float *shift, int64_t rows,
-                       int64_t c) {
-    REQUIRE_DTYPE(dtype);
-    REQUIRE(rows >= 0 && c > 0, "%s: %lld rows of %lld channels", __func__, (long long)rows, (long long)c);
-    PARALLEL(rows * c, rows, GRAIN, TYPED(dtype, u8_range, x, y, scale, shift, c, from, to));
-    return IST_OK;
-}
-
 INLINE void fill_range(int dt, void *y, float value, int64_t from, int64_t to) {
     SIMD for (int64_t i = from; i < to; i++) store(dt, y, i, value);
 }

@@ -7,6 +7,7 @@
 #include "../cuda/optim.cu"
 #include "../cuda/pool.cu"
 #include "../cuda/upsample.cu"
+#include "../cuda/warp.cu"
 namespace depthwise_convolution {
 #include "../cuda/depthwise.cu"
 }

@@ -98,10 +98,6 @@ IST_API int ist_copy(const void *x, void *y, int64_t n);
 /* y = x in another type, rounded to nearest, ties to even; a NaN stays one. In place allowed between equal sizes. */
 IST_API int ist_convert(int from, const void *x, int to, void *y, int64_t n);
 
-/* y[r,j] = scale[j] x[r,j] + shift[j]: bytes of pictures to normalised activations. */
-IST_API int ist_convert_u8(const uint8_t *x, int dtype, void *y, const float *scale, const float *shift, int64_t rows,
-                           int64_t c);
-
 /* Every element becomes value. */
 IST_API int ist_fill(int dtype, void *y, float value, int64_t n);
 
@@ -317,6 +313,15 @@ IST_API int ist_detection_loss(const ist_detection *detection, const float *maps
 
 /* Row-wise softmax; in place allowed. */
 IST_API int ist_softmax(const float *x, float *y, int64_t n, int64_t c);
+
+/* ---- Pictures ---- */
+
+/* Grey squares x [n, bytes] -> y [n,size,size,c]. A square takes 1072 + side^2 bytes and what is missing to a multiple of 16:
+ * int64 place[6] in 2^-32 pixels (x and y of y's first point, then the steps of both from one column to the next, then from
+ * one row to the next), float tone[256], uint8 pixel[side,side]. A point is the linear blend of the tones of the four pixels
+ * around its place, which is moved to the nearest edge where it lies outside; y[..,j] = (blend - mean[j]) scale[j]. */
+IST_API int ist_warp_affine(const uint8_t *x, int64_t side, int dtype, void *y, const float *mean, const float *scale,
+                            int64_t n, int64_t size, int64_t c);
 
 /* ---- Layout ---- */
 

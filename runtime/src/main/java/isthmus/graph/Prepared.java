@@ -104,7 +104,7 @@ final class Prepared implements AutoCloseable {
             case ACTIVATION -> precision.compute();
             case FLOAT -> DType.F32;
             case LABEL -> DType.I32;
-            case INDEX -> DType.U8;
+            case BYTE -> DType.U8;
         };
     }
 

@@ -200,7 +200,7 @@ public final class OnnxExporter {
 
     private static ValueInfoProto info(String name, Value v) {
         Shape shape = v.shape();
-        if (v.spec().kind() == Kind.LABEL || v.spec().kind() == Kind.INDEX || shape.rank() == 0) {
+        if (v.spec().kind() == Kind.LABEL || v.spec().kind() == Kind.BYTE || shape.rank() == 0) {
             throw new OnnxException(
                     "onnx: " + name + " is " + v + "; inputs and outputs are float32 with a batch axis");
         }

@@ -8,6 +8,6 @@ public enum Kind {
     FLOAT,
     /** Class labels: int32, one a picture or one a position: no axis of channels, so memory is row-major. */
     LABEL,
-    /** Positions inside a pooling window: one byte each. */
-    INDEX
+    /** Unsigned bytes: positions inside a pooling window, pictures before they are normalised. */
+    BYTE
 }

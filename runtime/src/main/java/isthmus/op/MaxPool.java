@@ -22,7 +22,7 @@ public record MaxPool(Window window) implements Op {
     public List<Spec> infer(List<Spec> in) {
         Shape x = in.get(0).shape();
         Shape y = window.output(name(), x, x.dim(1));
-        return List.of(in.get(0).with(y), new Spec(y, Kind.INDEX));
+        return List.of(in.get(0).with(y), new Spec(y, Kind.BYTE));
     }
 
     @Override

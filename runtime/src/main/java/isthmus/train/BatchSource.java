@@ -24,7 +24,7 @@ public interface BatchSource {
     /**
      * Writes the next batch.
      *
-     * @param images float32, channels-last, room for a full batch
+     * @param images as the model is fed: float32, channels-last, or raw; room for a full batch
      * @param labels the loss's labels, room for a full batch
      * @return how many samples are real; fewer than a full batch only at the end of a pass
      */

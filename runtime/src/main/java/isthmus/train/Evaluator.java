@@ -38,7 +38,7 @@ public final class Evaluator implements AutoCloseable {
         this.output = model.output();
     }
 
-    /** Where a batch's images go: float32, channels-last. */
+    /** Where a batch's images go: float32, channels-last, or raw; see {@link Model#IMAGE}. */
     public MemorySegment images() {
         return program.input(Model.IMAGE);
     }

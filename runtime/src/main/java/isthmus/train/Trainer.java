@@ -190,7 +190,7 @@ public final class Trainer implements AutoCloseable {
     /** The optimizer's moments; empty for one that has none. */
     WeightBuffer moments() { return optimizer.state(); }
 
-    /** Where a batch's images go: float32, channels-last. */
+    /** Where a batch's images go: float32, channels-last, or raw; see {@link Model#IMAGE}. */
     public MemorySegment images() { return full.images(); }
 
     /** Where a batch's labels go. */

@@ -29,7 +29,9 @@ final class OpCase {
         /** Fed in, float32. */
         TARGET,
         /** Fed in, class numbers. */
-        LABEL
+        LABEL,
+        /** Fed in, bytes. */
+        BYTES
     }
 
     /** One argument; values in logical order. */
@@ -97,6 +99,7 @@ final class OpCase {
                 case FROZEN -> graph.parameter(a.name, a.shape, Region.FROZEN);
                 case TARGET -> graph.input(a.name, new Spec(a.shape, Kind.FLOAT));
                 case LABEL -> graph.input(a.name, new Spec(a.shape, Kind.LABEL));
+                case BYTES -> graph.input(a.name, new Spec(a.shape, Kind.BYTE));
             });
         }
         Value y = build.build(graph, in);

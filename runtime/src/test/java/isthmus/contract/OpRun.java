@@ -65,6 +65,7 @@ final class OpRun implements AutoCloseable {
             case WEIGHT, STATISTIC, FROZEN -> MemorySegment.copy(a.values(), 0, at, ValueLayout.JAVA_FLOAT, 0,
                     a.values().length);
             case LABEL -> ChannelsLast.pack(a.values(), Shape.of(a.values().length), DType.I32, at);
+            case BYTES -> ChannelsLast.pack(a.values(), Shape.of(a.values().length), DType.U8, at);
             default -> ChannelsLast.pack(a.values(), a.shape(), DType.F32, at);
         }
     }

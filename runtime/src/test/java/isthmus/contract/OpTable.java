@@ -1,6 +1,7 @@
 package isthmus.contract;
 
 import static isthmus.contract.OpCase.Use.ACTIVATION;
+import static isthmus.contract.OpCase.Use.BYTES;
 import static isthmus.contract.OpCase.Use.FROZEN;
 import static isthmus.contract.OpCase.Use.LABEL;
 import static isthmus.contract.OpCase.Use.STATISTIC;
@@ -39,8 +40,15 @@ import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
+import isthmus.op.WarpAffine;
 import isthmus.op.Window;
+import isthmus.tensor.ChannelsLast;
+import isthmus.tensor.DType;
+import isthmus.tensor.RawPicture;
 import isthmus.tensor.Shape;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -68,6 +76,7 @@ final class OpTable {
         all.add(new OpCase("add of two weights, one gradient for both").arg("a", WEIGHT, 3, 4).arg("b", WEIGHT, 3, 4)
                 .op(new Add()));
         all.add(new OpCase("concat of one number a channel").arg("a", WEIGHT, 3).arg("b", WEIGHT, 5).op(new Concat()));
+        all.add(warp("warp_affine", 2, 4, 3, 1));
         addCommon(all, "", 2, 3, 5, 4);
         losses(all);
         return all;
@@ -107,6 +116,9 @@ final class OpTable {
         MapLayout volume = new MapLayout(List.of(List.of(7, 5, 6), List.of(4, 3, 3), List.of(2, 2, 2)), 3, 2);
         all.add(detection("detection_loss of drawn samples", volume, 2, 40, new DetectionLoss.Sampling(16, 0.3, 4, 5),
                 IntStream.iterate(3, i -> i < volume.total(), i -> i + 23).limit(70).toArray()));
+        all.add(warp("warp_affine of three colours", 3, 23, 19, 3));
+        all.add(warp("warp_affine of wide rows", 2, 90, 131, 1));
+        all.add(warp("warp_affine of one pixel", 1, 1, 2, 2));
         addCommon(all, " 33 channels", 3, 33, 7, 9);
         addCommon(all, " 64 channels", 2, 64, 8, 8);
         addCommon(all, " 1 channel", 2, 1, 6, 5);
@@ -226,6 +238,30 @@ final class OpTable {
                 .arg("variance", FROZEN, Shape.of(x[1]), variance).arg("gamma", FROZEN, x[1]).arg("beta", FROZEN, x[1]);
         if (residual) c.arg("residual", ACTIVATION, x);
         return c.op(new Normalize(1e-5f, residual, activation));
+    }
+
+    /** Squares of noise, each turned by its own angle, the second mirrored; a weight is added, for there to be a gradient. */
+    private static OpCase warp(String name, int n, int side, int size, int channels) {
+        RawPicture raw = new RawPicture(side);
+        MemorySegment at = Arena.ofAuto().allocate((long) n * raw.bytes(), 16);
+        for (long i = 0; i < at.byteSize(); i++)
+            at.set(ValueLayout.JAVA_BYTE, i, (byte) (i * i * 37 >> 3));
+        for (int i = 0; i < n; i++) {
+            long from = (long) i * raw.bytes();
+            long cos = (long) (Math.cos(i + 0.2) * (1L << RawPicture.FRACTION));
+            long sin = (long) (Math.sin(i + 0.2) * (1L << RawPicture.FRACTION));
+            long corner = (long) (side * 0.3 * (1L << RawPicture.FRACTION));
+            RawPicture.place(at, from, corner, -corner / 7, i == 1 ? -cos : cos, sin, -sin, cos);
+            for (int tone = 0; tone < 256; tone++)
+                at.set(ValueLayout.JAVA_FLOAT, from + RawPicture.TONES + (long) tone * Float.BYTES,
+                        (float) Math.pow(tone / 255.0, i + 0.5));
+        }
+        float[] bytes = ChannelsLast.unpack(at, Shape.of((int) at.byteSize()), DType.U8);
+        WarpAffine op = new WarpAffine(raw, size, List.of(0.4f, 0.5f, 0.6f).subList(0, channels),
+                List.of(4f, 3f, 5f).subList(0, channels));
+        return new OpCase(name).arg("x", BYTES, Shape.of(n, raw.bytes()), bytes)
+                .arg("weight", ACTIVATION, n, channels, size, size).build((g, in) -> g.apply(name, new Add(),
+                        g.apply(name, op, in.get("x")).getFirst(), in.get("weight")).getFirst());
     }
 
     /** Logits at positions: channels-last as activations are, and float32 as losses want them. */

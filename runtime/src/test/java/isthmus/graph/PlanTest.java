@@ -68,7 +68,7 @@ class PlanTest {
         Precision precision = random.nextBoolean() ? Precision.FP32 : Precision.BF16;
         Function<Value, DType> types = v -> v.spec().kind() == Kind.ACTIVATION
                 ? precision.compute()
-                : v.spec().kind() == Kind.INDEX ? DType.U8 : DType.F32;
+                : v.spec().kind() == Kind.BYTE ? DType.U8 : DType.F32;
         long[] scratch = new long[graph.nodes().size()];
         for (int i = 0; i < scratch.length; i++)
             scratch[i] = random.nextInt(4) == 0 ? 1 + random.nextInt(5000) : 0;

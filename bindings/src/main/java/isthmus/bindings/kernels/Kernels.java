@@ -158,16 +158,6 @@ public final class Kernels {
         }
     }
 
-    /** {@code y[r,j] = scale[j] x[r,j] + shift[j]}: bytes of pictures to activations. */
-    public static void convertU8(MemorySegment x, int dtype, MemorySegment y, MemorySegment scale, MemorySegment shift,
-            long rows, long c) {
-        try {
-            check("ist_convert_u8", (int) Table.CONVERT_U8.invokeExact(x, dtype, y, scale, shift, rows, c));
-        } catch (Throwable t) {
-            throw failure("ist_convert_u8", t);
-        }
-    }
-
     /** Every element becomes {@code value}. */
     public static void fill(int dtype, MemorySegment y, float value, long n) {
         try {

@@ -27,7 +27,6 @@ final class Table {
     static final MethodHandle AXPY = LIBRARY.bind("ist_axpy", "ifppl");
     static final MethodHandle COPY = LIBRARY.bind("ist_copy", "ippl");
     static final MethodHandle CONVERT = LIBRARY.bind("ist_convert", "iipipl");
-    static final MethodHandle CONVERT_U8 = LIBRARY.bind("ist_convert_u8", "ipipppll");
     static final MethodHandle FILL = LIBRARY.bind("ist_fill", "iipfl");
     static final MethodHandle RELU = LIBRARY.bind("ist_relu", "iippl");
     static final MethodHandle RELU_BACKWARD = LIBRARY.bind("ist_relu_backward", "iipppl");
@@ -58,6 +57,7 @@ final class Table {
     static final MethodHandle GLOBAL_AVG_POOL = LIBRARY.bind("ist_global_avg_pool", "iipplll");
     static final MethodHandle GLOBAL_AVG_POOL_BACKWARD = LIBRARY.bind("ist_global_avg_pool_backward", "iipplll");
     static final MethodHandle UPSAMPLE = LIBRARY.bind("ist_upsample", "iipipp");
+    static final MethodHandle WARP_AFFINE = LIBRARY.bind("ist_warp_affine", "iplippplll");
     static final MethodHandle UPSAMPLE_BACKWARD = LIBRARY.bind("ist_upsample_backward", "iipipp");
     static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
     static final MethodHandle CONV_DENSE = LIBRARY.bind("ist_conv_dense", "ippppppl");

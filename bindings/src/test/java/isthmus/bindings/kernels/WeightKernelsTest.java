@@ -122,31 +122,6 @@ class WeightKernelsTest {
     }
 
     @Test
-    void pictures() {
-        for (int type : TYPES)
-            for (int c : new int[]{1, 3, 4, 191, 193})
-                for (int rows : new int[]{1, 67, 6007})
-                    pictures(type, rows, c);
-    }
-
-    private static void pictures(int type, int rows, int c) {
-        try (Arena arena = Arena.ofConfined()) {
-            int n = rows * c;
-            MemorySegment x = arena.allocate(n, 64);
-            for (int i = 0; i < n; i++)
-                x.set(ValueLayout.JAVA_BYTE, i, (byte) (i * 37));
-            MemorySegment scale = random(arena, F32, c, 1);
-            MemorySegment shift = random(arena, F32, c, 2);
-            MemorySegment y = empty(arena, type, n);
-            Kernels.convertU8(x, type, y, scale, shift, rows, c);
-            double[] expected = new double[n];
-            for (int i = 0; i < n; i++)
-                expected[i] = at(scale, i % c) * (double) ((i * 37) & 255) + at(shift, i % c);
-            close("u8 " + type + " " + rows + " " + c, expected, read(type, y, n), Numbers.step(type));
-        }
-    }
-
-    @Test
     void fills() {
         try (Arena arena = Arena.ofConfined()) {
             for (int type : TYPES) {

@@ -40,6 +40,7 @@ import isthmus.op.StochasticDepth;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
+import isthmus.op.WarpAffine;
 import isthmus.tensor.DType;
 import isthmus.tensor.WeightBuffer;
 import java.lang.foreign.Arena;
@@ -84,6 +85,7 @@ final class CudaBackend implements Backend {
             Map.entry(StochasticDepth.class, Elementwise::stochasticDepth),
             Map.entry(LossScale.class, Elementwise::lossScale),
             Map.entry(Cast.class, Elementwise::cast),
+            Map.entry(WarpAffine.class, Elementwise::warpAffine),
             Map.entry(Flatten.class, Elementwise::flatten),
             Map.entry(Flatten.BackwardPass.class, Elementwise::flattenBackward),
             Map.entry(Concat.class, Elementwise::concat),

@@ -7,6 +7,7 @@ import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.StochasticDepth;
 import isthmus.op.Value;
+import isthmus.op.WarpAffine;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
@@ -75,6 +76,15 @@ final class Elementwise {
         String pair = suffix(types.apply(n.in(0))) + suffix(types.apply(n.out(0)));
         return new CudaKernel(d, "own convert", 0,
                 (a, to) -> to.add("convert", pair, Grid.over(size, d), a.of(n.in(0)), a.of(n.out(0)), size));
+    }
+
+    static Kernel warpAffine(Device d, Node n, Function<Value, DType> types) {
+        WarpAffine op = (WarpAffine) n.op();
+        Shape y = n.out(0).shape();
+        return new CudaKernel(d, "own warp_affine", 0,
+                (a, to) -> to.add("warp_affine", suffix(types.apply(n.out(0))), Grid.over(y.elements() / y.dim(1), d),
+                        a.of(n.in(0)), op.picture().side(), a.of(n.out(0)),
+                        new Launches.Channels(op.mean(), op.scale()), (long) y.dim(0), op.size(), y.dim(1)));
     }
 
     static Kernel flatten(Device d, Node n, Function<Value, DType> types) {

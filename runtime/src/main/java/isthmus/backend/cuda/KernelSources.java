@@ -41,6 +41,7 @@ final class KernelSources implements AutoCloseable {
                 "loss loss_scale cross_entropy bce_with_logits focal smooth_l1",
                 "dice dice_sums dice_finish dice_gradient",
                 "channels copy_columns scale_channels scale_channels_backward", "upsample upsample upsample_backward",
+                "warp warp_affine",
                 "depthwise depthwise depthwise_data depthwise_weights depthwise_finish",
                 "detection detection_keys detection_choose detection_sort detection_draw detection_loss",
                 "optim sgd adam proximal axpy average squares add_parts step_begin step_loss step_proximal step_average step_decide step_undo sgd_step adam_step"

@@ -24,8 +24,8 @@ final class Launches {
     Arena arena() { return arena; }
 
     /**
-     * Adds a launch. Arguments are Integer, Long, Float or Double as the kernel has them, MemorySegment for a pointer, or
-     * {@link Geometry} for a window.
+     * Adds a launch. Arguments are Integer, Long, Float or Double as the kernel has them, MemorySegment for a pointer,
+     * {@link Geometry} for a window, or {@link Channels}.
      */
     Launches add(String family, String suffix, Grid grid, Object... arguments) {
         MemorySegment function = device.kernels.function(family, suffix);
@@ -45,7 +45,12 @@ final class Launches {
     }
 
     private MemorySegment value(Object argument) {
-        MemorySegment at = arena.allocate(argument instanceof Geometry g ? g.bytes() : SLOT, SLOT);
+        long bytes = switch (argument) {
+            case Geometry g -> g.bytes();
+            case Channels c -> Channels.BYTES;
+            default -> SLOT;
+        };
+        MemorySegment at = arena.allocate(bytes, SLOT);
         switch (argument) {
             case Integer i -> at.set(ValueLayout.JAVA_INT, 0, i);
             case Long l -> at.set(ValueLayout.JAVA_LONG, 0, l);
@@ -53,12 +58,26 @@ final class Launches {
             case Double d -> at.set(ValueLayout.JAVA_DOUBLE, 0, d);
             case MemorySegment s -> at.set(ValueLayout.JAVA_LONG, 0, s.address());
             case Geometry g -> g.write(at);
+            case Channels c -> c.write(at);
             default -> throw new IllegalArgumentException("no kernel argument: " + argument.getClass());
         }
         return at;
     }
 
     Runnable[] calls() { return calls.toArray(Runnable[]::new); }
+
+    /** What {@code warp.cu} does to channels, at most 4. */
+    record Channels(List<Float> mean, List<Float> scale) {
+        private static final int MOST = 4;
+        static final long BYTES = 2L * MOST * Float.BYTES;
+
+        void write(MemorySegment at) {
+            for (int i = 0; i < mean.size(); i++) {
+                at.setAtIndex(ValueLayout.JAVA_FLOAT, i, mean.get(i));
+                at.setAtIndex(ValueLayout.JAVA_FLOAT, MOST + i, scale.get(i));
+            }
+        }
+    }
 
     /** A window as {@code window.cuh} has it: three spatial axes, the leading ones of length 1 where there are fewer. */
     record Geometry(Window window, Shape x, Shape y, int groups) {

@@ -40,6 +40,7 @@ import isthmus.op.SmoothL1;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Upsample;
 import isthmus.op.Value;
+import isthmus.op.WarpAffine;
 import isthmus.tensor.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -87,6 +88,7 @@ final class CpuBackend implements Backend {
             Map.entry(Scale.class, own(Channels::scale)),
             Map.entry(Scale.BackwardPass.class, own(Channels::scaleBackward)),
             Map.entry(Cast.class, own(OwnKernels::cast)),
+            Map.entry(WarpAffine.class, own(OwnKernels::warpAffine)),
             Map.entry(Flatten.class, own(OwnKernels::flatten)),
             Map.entry(Flatten.BackwardPass.class, own(OwnKernels::flattenBackward)),
             Map.entry(LossScale.class, own(OwnKernels::lossScale)),

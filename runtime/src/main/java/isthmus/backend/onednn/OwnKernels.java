@@ -3,13 +3,18 @@ package isthmus.backend.onednn;
 import isthmus.backend.Kernel;
 import isthmus.backend.StepScalars;
 import isthmus.bindings.kernels.Kernels;
+import isthmus.bindings.kernels.PictureKernels;
 import isthmus.op.Dropout;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.Value;
+import isthmus.op.WarpAffine;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.function.Function;
 
 /** Elementwise ops and changes of layout by our own kernels. */
@@ -102,6 +107,27 @@ final class OwnKernels {
             if (from == to) return () -> Kernels.copy(x, y, size * to.bytes());
             return () -> Kernels.convert(code(from), x, code(to), y, size);
         });
+    }
+
+    static Kernel warpAffine(Node n, Function<Value, DType> types) {
+        WarpAffine op = (WarpAffine) n.op();
+        int t = code(types.apply(n.out(0)));
+        int batch = n.out(0).shape().dim(0);
+        return new OwnKernel("warp_affine", (a, arena) -> {
+            MemorySegment x = a.of(n.in(0));
+            MemorySegment y = a.of(n.out(0));
+            MemorySegment mean = floats(op.mean(), arena);
+            MemorySegment scale = floats(op.scale(), arena);
+            return () -> PictureKernels.warpAffine(x, op.picture().side(), t, y, mean, scale, batch, op.size(),
+                    op.mean().size());
+        });
+    }
+
+    private static MemorySegment floats(List<Float> values, Arena arena) {
+        MemorySegment all = arena.allocate(ValueLayout.JAVA_FLOAT, values.size());
+        for (int i = 0; i < values.size(); i++)
+            all.setAtIndex(ValueLayout.JAVA_FLOAT, i, values.get(i));
+        return all;
     }
 
     static Kernel flatten(Node n, Function<Value, DType> types) {
