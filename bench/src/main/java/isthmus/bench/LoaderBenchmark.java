@@ -17,7 +17,7 @@ import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 
-/** Films on their way into a batch: decoded once, then varied or cut from the cache. Each call is one film. */
+/** Films on their way into a batch: decoded once, then drawn and copied from the cache. Each call is one film. */
 @State(Scope.Thread)
 public class LoaderBenchmark {
     /** Set by {@link KernelBenchmarks}: a table of films. */
@@ -64,10 +64,10 @@ public class LoaderBenchmark {
     }
 
     private static void moved(Traffic traffic) {
-        traffic.bytes += (long) PREPROCESS.size() * PREPROCESS.size() + PREPROCESS.elements() * (long) Float.BYTES;
+        traffic.bytes += (long) PREPROCESS.resize() * PREPROCESS.resize() + PREPROCESS.raw().bytes();
     }
 
-    /** As in training: crops, turns, flips, tones. */
+    /** As in training: with a draw of crop, turn, flip and tones, which the training step carries out. */
     @Benchmark
     public void variedFilm(Traffic traffic) {
         if (variedLeft == 0) {

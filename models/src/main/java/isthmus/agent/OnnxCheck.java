@@ -1,7 +1,6 @@
 package isthmus.agent;
 
-import isthmus.data.Batch;
-import isthmus.data.BatchLoader;
+import isthmus.data.ImageDataset;
 import isthmus.onnx.OnnxFacts;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -67,11 +66,17 @@ public final class OnnxCheck implements AutoCloseable {
         return Double.isNaN(off) ? Double.POSITIVE_INFINITY : Math.max(so, off);
     }
 
-    /** Runs and compares all pictures of a loader that gives them in order; {@code logits}, row after row. */
-    public static OnnxCheck of(ImagingAgent agent, BatchLoader loader, float[] logits) {
-        try (OnnxCheck check = new OnnxCheck(agent, loader.batchSize())) {
-            for (Batch batch : loader.epoch(0))
-                check.compare(batch.images(), batch.count(), logits, Math.toIntExact(check.images));
+    /** Runs and compares all pictures of a data set, in its order; {@code logits}, row after row. */
+    public static OnnxCheck of(ImagingAgent agent, ImageDataset data, int batch, float[] logits) {
+        long bytes = (long) data.preprocess().elements() * Float.BYTES;
+        try (OnnxCheck check = new OnnxCheck(agent, batch); Arena arena = Arena.ofConfined()) {
+            MemorySegment pictures = arena.allocate(batch * bytes, 64);
+            for (int first = 0; first < data.size(); first += batch) {
+                int count = Math.min(batch, data.size() - first);
+                for (int i = 0; i < count; i++)
+                    data.preprocessed(first + i, pictures, i * bytes);
+                check.compare(pictures, count, logits, first);
+            }
             return check;
         }
     }

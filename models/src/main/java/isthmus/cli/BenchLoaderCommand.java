@@ -103,11 +103,14 @@ final class BenchLoaderCommand extends Command {
             Workload fitting = new Workload(work.model(), batch, work.precision(), work.size(), work.channels(), 1,
                     work.optimizer());
             Model network = fitting.network();
+            Model fed = LoaderSource.fed(network, preprocess(work));
             try (BatchLoader loader = new BatchLoader(films,
                     BatchLoader.Options.training(batch, 1, Augment.CHEST).withWorkers(workers));
-                    Trainer trainer = fitting.compile(network, backend)) {
-                fitting.fill(network, trainer);
-                double[][] seconds = passes(trainer, loader);
+                    Trainer still = fitting.compile(network, backend);
+                    Trainer onFilms = fitting.compile(fed, backend)) {
+                fitting.fill(network, still);
+                onFilms.weights().copyFrom(still.weights());
+                double[][] seconds = passes(still, onFilms, loader);
                 double memory = Figures.median(seconds[0]);
                 double fromFilms = Figures.median(seconds[1]);
                 double images = (double) loader.batches() * batch;
@@ -126,14 +129,16 @@ final class BenchLoaderCommand extends Command {
     }
 
     /** Seconds of passes in memory and on films, in turn; one of each before, which is not counted. */
-    private double[][] passes(Trainer trainer, BatchLoader loader) {
+    private double[][] passes(Trainer inMemory, Trainer onFilms, BatchLoader loader) {
         var seconds = new double[2][passes];
         var source = new LoaderSource(loader);
         var still = new Still(loader.batchSize(), loader.batches());
         for (int i = -1; i < passes; i++) {
             for (int side = 0; side < 2; side++) {
                 long begin = System.nanoTime();
-                trainer.pass(side == 0 ? still : source.epoch(i + 1L), (b, of, samples, loss) -> {});
+                if (side == 0) inMemory.pass(still, (b, of, samples, loss) -> {});
+                else
+                    onFilms.pass(source.epoch(i + 1L), (b, of, samples, loss) -> {});
                 if (i >= 0) seconds[side][i] = (System.nanoTime() - begin) / 1e9;
             }
         }

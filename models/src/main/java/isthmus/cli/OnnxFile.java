@@ -2,7 +2,6 @@ package isthmus.cli;
 
 import isthmus.agent.ImagingAgent;
 import isthmus.agent.OnnxCheck;
-import isthmus.data.BatchLoader;
 import isthmus.data.ImageDataset;
 import isthmus.data.LabelTable;
 import isthmus.onnx.OnnxExporter;
@@ -63,9 +62,8 @@ final class OnnxFile {
                 .concat(tables.stream().map(t -> LabelTable.read(t, recipe.labels(), options)).toList());
         try (ImageDataset data = ImageDataset.load(table, recipe.preprocess(),
                 ImageDataset.Options.standard().withThreads(threads));
-                BatchLoader loader = new BatchLoader(data, BatchLoader.Options.evaluation(recipe.batch()));
                 ImagingAgent agent = ImagingAgent.open(onnx, threads, false)) {
-            OnnxCheck check = OnnxCheck.of(agent, loader, ours.predictions().logits());
+            OnnxCheck check = OnnxCheck.of(agent, data, recipe.batch(), ours.predictions().logits());
             return new Check(ours.images(), check.maxProbabilityDifference(), check.maxAbsDifference(),
                     check.maxRelativeDifference());
         }

@@ -17,7 +17,7 @@ public final class Batch {
         items = new int[capacity];
     }
 
-    /** float32 [batch, size, size, channels]; zeros beyond {@link #count}. */
+    /** Raw pictures, each {@link isthmus.tensor.RawPicture#bytes} long; zeros beyond {@link #count}. */
     public MemorySegment images() {
         return images;
     }

@@ -10,7 +10,8 @@ import java.util.List;
 import java.util.NoSuchElementException;
 
 /**
- * Makes batches ahead of their use, with several threads, in a ring of off-heap blocks.
+ * Makes batches ahead of their use, with several threads, in a ring of off-heap blocks. Pictures go out
+ * {@linkplain isthmus.tensor.RawPicture raw}: a byte a pixel and how they vary; the device does the rest.
  *
  * <p>
  * A batch depends on data, options, epoch and its number only: any number of workers gives the same bits. One thread
@@ -98,7 +99,7 @@ public final class BatchLoader implements AutoCloseable {
         claimed = batches;
         ring = new Batch[options.prefetch() + 1];
         ready = new int[ring.length];
-        long images = (long) options.batch() * data.preprocess().elements() * Float.BYTES;
+        long images = (long) options.batch() * data.preprocess().raw().bytes();
         long labels = (long) options.batch() * data.labels().size() * Float.BYTES;
         for (int i = 0; i < ring.length; i++)
             ring[i] = new Batch(arena.allocate(images, 64), arena.allocate(labels, 64), options.batch());
@@ -189,11 +190,11 @@ public final class BatchLoader implements AutoCloseable {
 
     private void work() {
         try {
-            var sampler = new Sampler(data.preprocess());
+            var pictures = new RawPictures(data.preprocess());
             for (int number = claim(); number >= 0; number = claim()) {
                 boolean filled = false;
                 try {
-                    fill(number, sampler);
+                    fill(number, pictures);
                     filled = true;
                 } finally {
                     finish(number, filled);
@@ -228,16 +229,16 @@ public final class BatchLoader implements AutoCloseable {
         notifyAll();
     }
 
-    private void fill(int number, Sampler sampler) {
+    private void fill(int number, RawPictures pictures) {
         Batch batch = ring[number % ring.length];
         int first = number * options.batch();
         int count = Math.min(options.batch(), order.length - first);
-        long bytes = (long) data.preprocess().elements() * Float.BYTES;
+        long bytes = data.preprocess().raw().bytes();
         for (int i = 0; i < count; i++) {
             int item = order[first + i];
             batch.set(i, item);
             try {
-                picture(item, sampler, batch.images(), i * bytes);
+                picture(item, pictures, batch.images(), i * bytes);
             } catch (RuntimeException e) {
                 throw new DataException(
                         data.file(item) + ": cannot be put into batch " + number + ": " + e.getMessage(), e);
@@ -252,13 +253,13 @@ public final class BatchLoader implements AutoCloseable {
         }
     }
 
-    private void picture(int item, Sampler sampler, MemorySegment out, long offset) {
+    private void picture(int item, RawPictures pictures, MemorySegment out, long offset) {
         boolean kept = data.isKept(item);
         MemorySegment squares = kept ? data.pixels() : data.decoded(item);
         long square = kept ? data.offset(item) : 0;
-        if (options.augment().equals(Augment.NONE)) sampler.centre(squares, square, out, offset);
+        if (options.augment().equals(Augment.NONE)) pictures.centre(squares, square, out, offset);
         else
-            sampler.varied(squares, square, options.augment(), options.seed(), epoch, item, out, offset);
+            pictures.varied(squares, square, options.augment(), options.seed(), epoch, item, out, offset);
     }
 
     private void label(MemorySegment out, int place, int item) {

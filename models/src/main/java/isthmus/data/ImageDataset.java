@@ -140,6 +140,11 @@ public final class ImageDataset implements AutoCloseable {
                 : decoded(item).asReadOnly();
     }
 
+    /** Writes one picture as {@link Preprocess#apply} does. */
+    public void preprocessed(int item, MemorySegment out, long offset) {
+        new Sampler(preprocess).centre(image(item), 0, out, offset);
+    }
+
     /** Pictures that are kept decoded. */
     public int kept() {
         int kept = 0;

@@ -1,5 +1,7 @@
 package isthmus.data;
 
+import isthmus.tensor.RawPicture;
+
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 
@@ -76,6 +78,9 @@ public record Preprocess(int resize, int size, Fit fit, int channels, List<Doubl
     public int elements() {
         return size * size * channels;
     }
+
+    /** How a picture travels in a batch, before the middle is cut out and normalised. */
+    public RawPicture raw() { return new RawPicture(resize); }
 
     /** Preprocesses one picture into {@link #elements()} float32 values at a byte offset of {@code out}. */
     public void apply(GreyImage image, MemorySegment out, long offset) {

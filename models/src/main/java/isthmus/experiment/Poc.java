@@ -6,6 +6,7 @@ import isthmus.backend.Precision;
 import isthmus.data.LabelTable;
 import isthmus.nn.Model;
 import isthmus.task.CoreLease;
+import isthmus.task.LoaderSource;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.train.Evaluator;
@@ -71,8 +72,8 @@ public final class Poc {
         List<PocSite> training = tables.stream().map(t -> open(PocSite.training(t, settings))).toList();
         PocSite validation = open(
                 PocSite.validation(PocSite.table(sites.stream().map(Site::validation).toList()), settings));
-        Model plain = Zoo.model("convnet2", Shape.of(1, settings.size(), settings.size()), 1,
-                ModelOptions.dropout(PocSettings.DROPOUT));
+        Model plain = LoaderSource.fed(Zoo.model("convnet2", Shape.of(1, settings.size(), settings.size()), 1,
+                ModelOptions.dropout(PocSettings.DROPOUT)), PocSite.preprocess(settings));
         WeightBuffer start = WeightBuffer.allocate(plain.table(), arena);
         warmStart(plain, start, tables, backend);
         int films = training.stream().mapToInt(PocSite::films).sum();

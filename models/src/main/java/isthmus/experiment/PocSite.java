@@ -16,7 +16,7 @@ final class PocSite implements AutoCloseable {
     final LoaderSource source;
 
     private PocSite(LabelTable table, PocSettings settings, BatchLoader.Options options) {
-        this.data = ImageDataset.load(table, Preprocess.grey(settings.size()),
+        this.data = ImageDataset.load(table, preprocess(settings),
                 ImageDataset.Options.standard().withThreads(settings.threads()));
         try {
             this.loader = new BatchLoader(data, options);
@@ -26,6 +26,8 @@ final class PocSite implements AutoCloseable {
         }
         this.source = new LoaderSource(loader);
     }
+
+    static Preprocess preprocess(PocSettings settings) { return Preprocess.grey(settings.size()); }
 
     /** Films whose label is known. */
     static LabelTable table(List<Path> tables) {

@@ -33,7 +33,7 @@ public final class Checkup {
             return run(model, options, weights,
                     SyntheticBatch.of(options.loss(), options.batch(), model.classes(), options.seed()), threads);
         try (Films films = Films.training(recipe, tables, threads)) {
-            return run(model, options, weights, films.epoch(1), threads);
+            return run(recipe.buildForFilms(), options, weights, films.epoch(1), threads);
         }
     }
 

@@ -43,7 +43,7 @@ public final class Evaluation {
                 Backend backend = compute.open();
                 Arena arena = Arena.ofConfined()) {
             backend.enter();
-            Model model = recipe.build();
+            Model model = recipe.buildForFilms();
             var buffer = new WeightBuffer(model.table(), backend.allocate(model.table().bytes(), arena));
             Safetensors.load(weights, buffer);
             try (Measure measure = new Measure(recipe, model, buffer, Films.evaluation(recipe, tables, threads),

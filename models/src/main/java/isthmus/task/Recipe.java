@@ -275,6 +275,9 @@ public record Recipe(Network network, Data data, Loss loss, UpdateRule update, S
         return model;
     }
 
+    /** The {@linkplain #build model}, fed with films as a loader gives them; what is exported is the model itself. */
+    Model buildForFilms() { return LoaderSource.fed(build(), data.preprocess); }
+
     /** What the trainer needs. */
     public Trainer.Options options() {
         return new Trainer.Options(loss, update, Precision.parse(precision), data.loader.batch, data.loader.accumulate,

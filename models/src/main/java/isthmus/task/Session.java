@@ -38,7 +38,7 @@ final class Session implements AutoCloseable {
     private Session(Recipe recipe, List<Path> train, List<Path> validation, Compute compute) {
         int threads = compute.threads();
         this.recipe = recipe;
-        this.model = recipe.build();
+        this.model = recipe.buildForFilms();
         this.backend = compute.open();
         this.films = Films.training(recipe, train, threads);
         this.trainer = new Trainer(model, options(recipe, films, backend, notes), backend);

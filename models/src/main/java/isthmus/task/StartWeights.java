@@ -51,7 +51,7 @@ public final class StartWeights {
         if (recipe.course().warmStart().trains()) {
             try (CoreLease lease = CoreLease.acquire(compute.threads()); Backend backend = compute.open()) {
                 backend.enter();
-                train(recipe, model, weights, tables, compute.threads(), backend, told);
+                train(recipe, recipe.buildForFilms(), weights, tables, compute.threads(), backend, told);
             }
         }
         return weights;

@@ -6,9 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import isthmus.backend.ReferenceBackend;
+
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiConsumer;
 
 import org.junit.jupiter.api.Test;
 
@@ -25,15 +29,19 @@ class AugmentTest {
     }
 
     private static float[] varied(Augment augment, long seed, long epoch, long item) {
-        float[] out = new float[30 * 30];
-        new Sampler(PREPROCESS).varied(SQUARE, 0, augment, seed, epoch, item, MemorySegment.ofArray(out), 0);
-        return out;
+        return picture((raw, to) -> raw.varied(SQUARE, 0, augment, seed, epoch, item, to, 0));
     }
 
     private static float[] centre() {
-        float[] out = new float[30 * 30];
-        new Sampler(PREPROCESS).centre(SQUARE, 0, MemorySegment.ofArray(out), 0);
-        return out;
+        return picture((raw, to) -> raw.centre(SQUARE, 0, to, 0));
+    }
+
+    private static float[] picture(BiConsumer<RawPictures, MemorySegment> write) {
+        try (Arena arena = Arena.ofConfined(); ReferenceBackend backend = new ReferenceBackend()) {
+            MemorySegment raw = arena.allocate(PREPROCESS.raw().bytes(), 16);
+            write.accept(new RawPictures(PREPROCESS), raw);
+            return Warped.on(backend, PREPROCESS, raw);
+        }
     }
 
     @Test

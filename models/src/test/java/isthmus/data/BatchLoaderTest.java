@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import isthmus.backend.ReferenceBackend;
+
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -39,28 +41,28 @@ class BatchLoaderTest {
     @AfterEach
     void close() { data.close(); }
 
-    private List<float[]> epochs(BatchLoader.Options options, long... epochs) {
-        var all = new ArrayList<float[]>();
+    private List<byte[]> epochs(BatchLoader.Options options, long... epochs) {
+        var all = new ArrayList<byte[]>();
         try (var loader = new BatchLoader(data, options)) {
             for (long epoch : epochs)
                 for (Batch batch : loader.epoch(epoch)) {
-                    all.add(batch.images().toArray(ValueLayout.JAVA_FLOAT));
-                    all.add(batch.labels().toArray(ValueLayout.JAVA_FLOAT));
+                    all.add(batch.images().toArray(ValueLayout.JAVA_BYTE));
+                    all.add(batch.labels().toArray(ValueLayout.JAVA_BYTE));
                 }
         }
         return all;
     }
 
-    private static void assertSame(List<float[]> expected, List<float[]> actual) {
+    private static void assertSame(List<byte[]> expected, List<byte[]> actual) {
         assertEquals(expected.size(), actual.size());
         for (int i = 0; i < expected.size(); i++)
-            assertArrayEquals(expected.get(i), actual.get(i), 0f);
+            assertArrayEquals(expected.get(i), actual.get(i));
     }
 
     @Test
     void anyNumberOfWorkersMakesTheSameBits() {
         var options = BatchLoader.Options.training(BATCH, 7, Augment.CHEST);
-        List<float[]> one = epochs(options.withWorkers(1).withPrefetch(1), 0, 1, 2);
+        List<byte[]> one = epochs(options.withWorkers(1).withPrefetch(1), 0, 1, 2);
         assertEquals(3 * 2 * (PICTURES / BATCH), one.size());
         assertSame(one, epochs(options.withWorkers(2), 0, 1, 2));
         assertSame(one, epochs(options.withWorkers(4), 0, 1, 2));
@@ -69,15 +71,15 @@ class BatchLoaderTest {
     @Test
     void anEpochDoesNotDependOnThoseBefore() {
         var options = BatchLoader.Options.training(BATCH, 7, Augment.CHEST);
-        List<float[]> both = epochs(options, 0, 5);
+        List<byte[]> both = epochs(options, 0, 5);
         assertSame(both.subList(both.size() / 2, both.size()), epochs(options, 5));
         assertFalse(Arrays.equals(both.getFirst(), both.get(both.size() / 2)), "two epochs gave the same batch");
     }
 
     @Test
     void anotherSeedGivesOtherBatches() {
-        float[] seven = epochs(BatchLoader.Options.training(BATCH, 7, Augment.NONE), 0).getFirst();
-        float[] eight = epochs(BatchLoader.Options.training(BATCH, 8, Augment.NONE), 0).getFirst();
+        byte[] seven = epochs(BatchLoader.Options.training(BATCH, 7, Augment.NONE), 0).getFirst();
+        byte[] eight = epochs(BatchLoader.Options.training(BATCH, 8, Augment.NONE), 0).getFirst();
         assertFalse(Arrays.equals(seven, eight));
     }
 
@@ -96,21 +98,24 @@ class BatchLoaderTest {
     @Test
     void evaluationGivesEveryPictureInOrderAndFillsTheRest() {
         int item = 0;
+        int bytes = data.preprocess().raw().bytes();
         float[] expected = new float[24 * 24];
-        try (var loader = new BatchLoader(data, BatchLoader.Options.evaluation(BATCH))) {
+        try (var loader = new BatchLoader(data, BatchLoader.Options.evaluation(BATCH));
+                var backend = new ReferenceBackend()) {
             for (Batch batch : loader.epoch(0)) {
-                float[] images = batch.images().toArray(ValueLayout.JAVA_FLOAT);
+                float[] images = Warped.on(backend, data.preprocess(), batch.images());
                 float[] labels = batch.labels().toArray(ValueLayout.JAVA_FLOAT);
                 for (int i = 0; i < BATCH; i++) {
                     boolean rest = i >= batch.count();
-                    Arrays.fill(expected, 0);
-                    if (!rest) {
+                    if (rest) assertArrayEquals(new byte[bytes],
+                            batch.images().asSlice((long) i * bytes, bytes).toArray(ValueLayout.JAVA_BYTE));
+                    else {
                         assertEquals(item, batch.item(i));
                         GreyImage image = new ImageReader().read(data.file(item));
                         data.preprocess().apply(image, MemorySegment.ofArray(expected), 0);
+                        assertArrayEquals(expected,
+                                Arrays.copyOfRange(images, i * expected.length, (i + 1) * expected.length));
                     }
-                    assertArrayEquals(expected,
-                            Arrays.copyOfRange(images, i * expected.length, (i + 1) * expected.length));
                     for (int l = 0; l < 2; l++)
                         assertEquals(rest ? -1 : data.label(item, l), labels[i * 2 + l]);
                     item += rest ? 0 : 1;
@@ -124,13 +129,13 @@ class BatchLoaderTest {
     @Test
     void anEpochMayBeLeftInTheMiddle() {
         var options = BatchLoader.Options.training(BATCH, 7, Augment.CHEST).withWorkers(3);
-        List<float[]> whole = epochs(options, 1);
+        List<byte[]> whole = epochs(options, 1);
         try (var loader = new BatchLoader(data, options)) {
             var left = loader.epoch(0).iterator();
             left.next();
             int at = 0;
             for (Batch batch : loader.epoch(1)) {
-                assertArrayEquals(whole.get(at), batch.images().toArray(ValueLayout.JAVA_FLOAT));
+                assertArrayEquals(whole.get(at), batch.images().toArray(ValueLayout.JAVA_BYTE));
                 at += 2;
             }
             assertThrows(IllegalStateException.class, left::next);
@@ -153,7 +158,7 @@ class BatchLoaderTest {
         Batch batch = loader.epoch(0).iterator().next();
         loader.close();
         loader.close();
-        assertThrows(IllegalStateException.class, () -> batch.images().get(ValueLayout.JAVA_FLOAT, 0));
+        assertThrows(IllegalStateException.class, () -> batch.images().get(ValueLayout.JAVA_BYTE, 0));
         assertThrows(IllegalStateException.class, () -> loader.epoch(1));
         MemorySegment image = data.image(0);
         data.close();
