@@ -68,6 +68,8 @@ public final class Rewrites {
         Graph g = graph;
         if (has(Rewrite.SQUEEZE_EXCITE)) g = Gate.apply(g, backend::lowers);
         if (has(Rewrite.GRADIENT_SUMS)) g = SumGradients.apply(g, backend::lowers);
+        // A device's memory holds more than its step has time to spare.
+        if (has(Rewrite.RECOMPUTE) && !backend.hasOwnMemory()) g = Recompute.apply(g);
         return g;
     }
 

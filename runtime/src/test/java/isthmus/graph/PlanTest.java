@@ -65,6 +65,12 @@ class PlanTest {
         Graph forward = rewrites.beforeGradients(RandomGraph.training(seed));
         Gradients.append(forward, RandomGraph.LOSS);
         Graph graph = rewrites.afterGradients(forward, backend);
+        // Of so small a graph nothing is cheap enough.
+        if (rewrites.has(Rewrite.RECOMPUTE)) graph = Recompute.apply(graph, Double.MAX_VALUE);
+        return plan(graph, random, rewrites);
+    }
+
+    private static Planned plan(Graph graph, SplittableRandom random, Rewrites rewrites) {
         Precision precision = random.nextBoolean() ? Precision.FP32 : Precision.BF16;
         Function<Value, DType> types = v -> v.spec().kind() == Kind.ACTIVATION
                 ? precision.compute()

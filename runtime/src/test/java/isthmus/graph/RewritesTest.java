@@ -21,6 +21,7 @@ import isthmus.op.Kind;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
+import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Spec;
@@ -128,15 +129,17 @@ class RewritesTest {
             case SHARED_STATISTICS -> assertTrue(with.statisticsBytes < 0.5 * but.statisticsBytes);
             case GRADIENT_SUMS -> assertTrue(with.adds == 0 && but.adds == 58 && with.addingPasses == 58);
             case SQUEEZE_EXCITE -> assertEquals(0, with.gates); // EfficientNet's, below
+            case RECOMPUTE -> assertTrue(with.passes > but.passes);
             case CHANNEL_BLOCKS -> assertTrue(with.copiedBytes < 0.5 * but.copiedBytes, with + " " + but);
             case IN_PLACE -> assertTrue(with.inPlace > 100 && but.inPlace == 0);
         }
-        if (EnumSet.of(Rewrite.NORM_FUSION, Rewrite.POOL_FIRST, Rewrite.CHANNEL_BLOCKS).contains(r))
+        if (EnumSet.of(Rewrite.NORM_FUSION, Rewrite.POOL_FIRST, Rewrite.RECOMPUTE, Rewrite.CHANNEL_BLOCKS).contains(r))
             assertTrue(with.arena < but.arena, with + " " + but);
     }
 
     /** What a compiled training step of DenseNet-121 consists of. */
-    private record Facts(long arena, long normsAndRelus, double convFlops, long pooledConvs, long statisticsBytes,
+    private record Facts(long arena, long normsAndRelus, long passes, double convFlops, long pooledConvs,
+            long statisticsBytes,
             long adds, long addingPasses, long gates, long copiedBytes, long inPlace) {}
 
     private static Facts facts(Rewrites rewrites) { return facts(rewrites, "densenet121"); }
@@ -165,7 +168,7 @@ class RewritesTest {
         List<Node> nodes = calls.stream().map(Call::node).toList();
         List<Value> pooled = nodes.stream().filter(n -> n.op() instanceof AvgPool).map(n -> n.out(0)).toList();
         return new Facts(p.plan().bytes(),
-                nodes.stream().filter(n -> List.of("batch_norm", "relu").contains(n.op().name())).count(),
+                passes(nodes) - repeated(nodes), passes(nodes),
                 calls.stream().filter(c -> c.node().op().name().startsWith("conv")).mapToLong(Call::flops).sum(),
                 nodes.stream().filter(n -> n.op() instanceof Conv && pooled.contains(n.in(0))).count(),
                 bytes(calls, ChannelStatistics.class), count(nodes, Add.class),
@@ -176,6 +179,16 @@ class RewritesTest {
                         .anyMatch(v -> v.shape().equals(n.out(0).shape()) && p.layout().root(v) == p.layout()
                                 .root(n.out(0))))
                         .count());
+    }
+
+    private static long passes(List<Node> nodes) {
+        return nodes.stream().filter(n -> List.of("batch_norm", "relu").contains(n.op().name())).count();
+    }
+
+    /** Normalisations that stand under a label a second time. */
+    private static long repeated(List<Node> nodes) {
+        List<String> labels = nodes.stream().filter(n -> n.op() instanceof Normalize).map(Node::label).toList();
+        return labels.size() - labels.stream().distinct().count();
     }
 
     @Test
