@@ -264,6 +264,15 @@ IST_API int ist_conv_dense_scratch(const ist_window *window, int64_t threads, in
 IST_API int ist_conv_dense(const ist_window *window, const float *x, const float *w, const float *bias, float *y,
                            void *scratch, int64_t bytes);
 
+/* Forward convolution of one group in bf16 by Winograd's F(2x2,3x3): kernel [d,3,3], no stride, no dilation, channels in and
+ * out in multiples of 32, on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. Arguments as ist_conv. turned: w is
+ * [channels,out_channels,kernel] and its taps are read backwards, which makes it the data gradient of the convolution with
+ * w, of a window from dy to dx whose padding is kernel - 1 - padding. scratch as ist_conv_dense. Bits do not depend on
+ * threads. */
+IST_API int ist_winograd_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
+IST_API int ist_winograd(const ist_window *window, const void *x, const float *w, int turned, const float *bias, void *y,
+                         void *scratch, int64_t bytes);
+
 /* ---- Losses on float32 logits [n,c]; gradient [n,c] may be NULL ---- */
 
 /* Mean of -log softmax at the label; rows with a negative label contribute nothing, and none left gives 0. */

@@ -88,6 +88,10 @@ final class OpTable {
         all.add(conv("conv of one grey channel", Window.of(2, 7, 2, 3), 1, false, 2, 16, 1, 15, 13));
         all.add(conv("conv of three colours", Window.of(2, 7, 2, 3), 1, false, 1, 64, 3, 16, 17));
         all.add(conv("conv 64 -> 64", Window.of(2, 3, 1, 1), 1, false, 2, 64, 64, 7, 7));
+        all.add(conv("conv 32 -> 96, odd", Window.of(2, 3, 1, 1), 1, true, 2, 96, 32, 9, 6));
+        all.add(conv("conv 96 -> 32, no padding", Window.of(2, 3, 1, 0), 1, false, 1, 32, 96, 8, 10));
+        all.add(new OpCase("conv of a volume 32 -> 64").arg("x", ACTIVATION, 1, 32, 5, 6, 8)
+                .arg("weight", WEIGHT, 64, 32, 3, 3, 3).op(new Conv(Window.of(3, 3, 1, 1), 1, false)));
         all.add(conv("conv 1x1 stride 2, 64 -> 128", Window.of(2, 1, 2, 0), 1, false, 2, 128, 64, 7, 7));
         all.add(conv("conv on one pixel", Window.of(2, 3, 1, 1), 1, true, 1, 5, 6, 1, 1));
         all.add(conv("conv 5x3", new Window(List.of(5, 3), List.of(1, 2), List.of(2, 0), List.of(1, 1)), 1, true, 2, 8,

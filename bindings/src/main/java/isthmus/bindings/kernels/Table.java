@@ -62,6 +62,8 @@ final class Table {
     static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
     static final MethodHandle CONV_DENSE = LIBRARY.bind("ist_conv_dense", "ippppppl");
     static final MethodHandle CONV_DENSE_SCRATCH = LIBRARY.bind("ist_conv_dense_scratch", "iplp");
+    static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ipppipppl");
+    static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
     static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");
     static final MethodHandle DEPTHWISE = LIBRARY.bind("ist_depthwise", "iippppp");

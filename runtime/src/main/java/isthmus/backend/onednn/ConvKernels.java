@@ -32,7 +32,8 @@ import java.util.function.Supplier;
 /**
  * Convolutions by oneDNN: activations channels-last, weights in the layout that oneDNN chooses for the shape. The float32
  * master weights are converted on every step, and weight gradients are converted back: plain weights would run reference
- * code. Where oneDNN has nothing fast, our direct kernels serve; and float32 goes forward through {@link DenseConv}.
+ * code. Where oneDNN has nothing fast, our direct kernels serve; float32 goes forward through {@link DenseConv}, and what
+ * {@link Winograd} serves does not come here at all.
  */
 final class ConvKernels {
     private ConvKernels() {}
@@ -40,11 +41,15 @@ final class ConvKernels {
     static Optional<Kernel> forward(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv op = (Conv) n.op();
         if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32) return Optional.of(new DenseConv(n, dnnl.threads));
+        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
+            return Optional.of(WinogradConv.forward(n, dnnl.threads));
         return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> DirectConv.forward(n, types));
     }
 
     static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardData op = (Conv.BackwardData) n.op();
+        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
+            return Optional.of(WinogradConv.backwardData(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardData(dnnl, n, types, op), () -> DirectConv.backwardData(n, types));
     }
 

@@ -1,0 +1,35 @@
+package isthmus.bindings.kernels;
+
+import static isthmus.bindings.Downcalls.failure;
+import static isthmus.bindings.kernels.Table.check;
+
+import java.lang.foreign.MemorySegment;
+
+/** Convolution in bf16 by Winograd's algorithm; as {@link Kernels}, which says what all calls share. */
+public final class WinogradKernels {
+    private WinogradKernels() {}
+
+    /** Writes as one int64 how much scratch memory {@link #winograd} wants so that {@code threads} threads can work. */
+    public static void winogradScratch(MemorySegment window, long threads, MemorySegment bytes) {
+        try {
+            check("ist_winograd_scratch", (int) Table.WINOGRAD_SCRATCH.invokeExact(window, threads, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_winograd_scratch", t);
+        }
+    }
+
+    /**
+     * Convolution; arguments as {@link WindowKernels#conv}, and {@code bytes} of scratch memory for the time of the call.
+     *
+     * @param turned whether w is {@code [channels,out_channels,kernel]} with its taps read backwards: a data gradient
+     */
+    public static void winograd(MemorySegment window, MemorySegment x, MemorySegment w, boolean turned,
+            MemorySegment bias, MemorySegment y, MemorySegment scratch, long bytes) {
+        try {
+            check("ist_winograd",
+                    (int) Table.WINOGRAD.invokeExact(window, x, w, turned ? 1 : 0, bias, y, scratch, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_winograd", t);
+        }
+    }
+}

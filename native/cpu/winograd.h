@@ -1,0 +1,113 @@
+/*
+ * What Winograd's convolutions share: tiles of 2x2 output positions, each from 4x4 of the input, with 16 products in place
+ * of 36 (F(2x2,3x3): Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015). Kernels are (taps,3,3): along
+ * the depth the taps are summed as they are.
+ */
+#ifndef IST_WINOGRAD_H
+#define IST_WINOGRAD_H
+
+#include "window.h"
+
+/* Points of a transformed tile. */
+#define POINTS 16
+
+/* Channels are taken, and transformed tiles are laid out, in blocks of so many. */
+#define BLOCK 32
+
+/* Height and width in tiles of what is cut: the output. */
+typedef struct tiling {
+    int64_t high, wide, columns; /* columns: tiles of all pictures, each standing for all its planes */
+} tiling;
+
+static inline tiling tiling_of(const ist_window *w) {
+    tiling t = {(w->out[1] + 1) / 2, (w->out[2] + 1) / 2, 0};
+    t.columns = w->batch * t.high * t.wide;
+    return t;
+}
+
+/* Where a tile lies: its picture, and its first row and column of the output. */
+typedef struct place {
+    int64_t n, row, column;
+} place;
+
+INLINE place place_of(const tiling *t, int64_t column) {
+    return (place){column / t->wide / t->high, column / t->wide % t->high * 2, column % t->wide * 2};
+}
+
+static inline int winograd_check(const char *call, const ist_window *w) {
+    int status = window_check(call, w);
+    if (status) return status;
+#if defined(__AVX512BF16__)
+    int can = __builtin_cpu_supports("avx512bf16");
+#else
+    int can = 0;
+#endif
+    if (!can) return ist_fail(IST_INVALID_ARGUMENT, "%s: needs a processor with AVX-512 BF16", call);
+    for (int d = 0; d < 3; d++)
+        if (w->stride[d] != 1 || w->dilation[d] != 1 || (d > 0 && w->kernel[d] != 3))
+            return ist_fail(IST_INVALID_ARGUMENT, "%s: axis %d of the window: kernel %lld, stride %lld, dilation %lld; "
+                            "this is for 3 x 3 in steps of one", call, d, (long long)w->kernel[d],
+                            (long long)w->stride[d], (long long)w->dilation[d]);
+    if (w->groups != 1 || w->channels % BLOCK || w->out_channels % BLOCK || w->out_channels < 1)
+        return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld channels to %lld in %lld groups; this is for one group and "
+                        "multiples of %d", call, (long long)w->channels, (long long)w->out_channels,
+                        (long long)w->groups, BLOCK);
+    return IST_OK;
+}
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+
+#define UNROLL _Pragma("GCC unroll 32")
+
+/* 16 channels. */
+typedef float lanes __attribute__((vector_size(64)));
+
+INLINE lanes widen(const uint16_t *x) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)x));
+    return (lanes)_mm512_slli_epi32(wide, 16);
+}
+
+INLINE void narrow(uint16_t *y, lanes v) {
+    _mm256_storeu_si256((__m256i *)y, (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+
+/* The 4x4 pixels of input under a tile, or zeros where it lies beside the input. */
+typedef struct patch {
+    const uint16_t *at[POINTS];
+} patch;
+
+/* The patch of a plane `x` of the input, whose pixels are `ld` elements apart, below the output position (row, column). */
+INLINE patch patch_of(const ist_window *w, const uint16_t *x, int64_t ld, const place *p, const uint16_t *zeros) {
+    patch t;
+    int64_t row = p->row - w->padding[1], column = p->column - w->padding[2];
+    for (int64_t i = 0; i < 4; i++) {
+        int64_t in = row + i >= 0 && row + i < w->in[1];
+        const uint16_t *line = x + ((row + i) * w->in[2] + column) * ld;
+        for (int64_t j = 0; j < 4; j++)
+            t.at[4 * i + j] = in && column + j >= 0 && column + j < w->in[2] ? line + j * ld : zeros;
+    }
+    return t;
+}
+
+/* v = B'd B of 16 channels from c on. */
+INLINE void transform_input(const patch *t, int64_t c, lanes v[POINTS]) {
+    lanes d[POINTS];
+    UNROLL for (int j = 0; j < 4; j++) {
+        lanes a0 = widen(t->at[j] + c), a1 = widen(t->at[4 + j] + c);
+        lanes a2 = widen(t->at[8 + j] + c), a3 = widen(t->at[12 + j] + c);
+        d[j] = a0 - a2;
+        d[4 + j] = a1 + a2;
+        d[8 + j] = a2 - a1;
+        d[12 + j] = a1 - a3;
+    }
+    UNROLL for (int i = 0; i < POINTS; i += 4) {
+        v[i] = d[i] - d[i + 2];
+        v[i + 1] = d[i + 1] + d[i + 2];
+        v[i + 2] = d[i + 2] - d[i + 1];
+        v[i + 3] = d[i + 1] - d[i + 3];
+    }
+}
+#endif
+
+#endif

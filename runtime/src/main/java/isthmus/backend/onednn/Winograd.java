@@ -1,0 +1,58 @@
+package isthmus.backend.onednn;
+
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX10_1_512_AMX;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
+
+import isthmus.bindings.kernels.Kernels;
+import isthmus.op.Value;
+import isthmus.op.Window;
+import isthmus.tensor.DType;
+import isthmus.tensor.Shape;
+import java.util.function.Function;
+
+/**
+ * Where convolutions go by Winograd's algorithm: 16 products in place of 36 for a 3 x 3 kernel, at the price of two
+ * transforms. That pays where products are the limit: in bf16 on AVX-512; AMX has eight times as many.
+ */
+final class Winograd {
+    /** Channels, in and out, come in multiples of this. */
+    private static final int BLOCK = 32;
+
+    /** A map of odd size ends in the middle of a 2 x 2 tile; below this part of the tiles' area the gain is gone. */
+    private static final double USED = 0.6;
+
+    private Winograd() {}
+
+    /** Whether our kernels do a convolution between x and y {@code [N,C,...]}. */
+    static boolean serves(Window window, int groups, Value x, Value y, Function<Value, DType> types) {
+        return types.apply(x) == DType.BF16 && types.apply(y) == DType.BF16 && groups == 1
+                && serves(window, x.shape(), y.shape());
+    }
+
+    private static boolean serves(Window window, Shape x, Shape y) {
+        return x.dim(1) % BLOCK == 0 && y.dim(1) % BLOCK == 0 && shaped(window)
+                && used(y) >= USED && processor();
+    }
+
+    private static boolean shaped(Window w) {
+        int axes = w.axes();
+        if (axes < 2) return false;
+        for (int i = 0; i < axes; i++) {
+            boolean taps = i < axes - 2 || w.kernel().get(i) == 3;
+            boolean turns = w.padding().get(i) < w.kernel().get(i);
+            if (!taps || !turns || w.stride().get(i) != 1 || w.dilation().get(i) != 1) return false;
+        }
+        return true;
+    }
+
+    private static double used(Shape y) {
+        double high = y.dim(y.rank() - 2);
+        double wide = y.dim(y.rank() - 1);
+        return high * wide / (4 * Math.ceil(high / 2) * Math.ceil(wide / 2));
+    }
+
+    private static boolean processor() {
+        return Dnnl.may(DNNL_CPU_ISA_AVX512_CORE_BF16) && !Dnnl.may(DNNL_CPU_ISA_AVX10_1_512_AMX)
+                && Kernels.isa().equals("avx512");
+    }
+}
