@@ -80,7 +80,9 @@ public record Preprocess(int resize, int size, Fit fit, int channels, List<Doubl
     }
 
     /** How a picture travels in a batch, before the middle is cut out and normalised. */
-    public RawPicture raw() { return new RawPicture(resize); }
+    public RawPicture raw() {
+        return new RawPicture(resize);
+    }
 
     /** Preprocesses one picture into {@link #elements()} float32 values at a byte offset of {@code out}. */
     public void apply(GreyImage image, MemorySegment out, long offset) {

@@ -276,7 +276,9 @@ public record Recipe(Network network, Data data, Loss loss, UpdateRule update, S
     }
 
     /** The {@linkplain #build model}, fed with films as a loader gives them; what is exported is the model itself. */
-    Model buildForFilms() { return LoaderSource.fed(build(), data.preprocess); }
+    Model buildForFilms() {
+        return LoaderSource.fed(build(), data.preprocess);
+    }
 
     /** What the trainer needs. */
     public Trainer.Options options() {

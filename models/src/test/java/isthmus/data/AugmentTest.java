@@ -32,9 +32,7 @@ class AugmentTest {
         return picture((raw, to) -> raw.varied(SQUARE, 0, augment, seed, epoch, item, to, 0));
     }
 
-    private static float[] centre() {
-        return picture((raw, to) -> raw.centre(SQUARE, 0, to, 0));
-    }
+    private static float[] centre() { return picture((raw, to) -> raw.centre(SQUARE, 0, to, 0)); }
 
     private static float[] picture(BiConsumer<RawPictures, MemorySegment> write) {
         try (Arena arena = Arena.ofConfined(); ReferenceBackend backend = new ReferenceBackend()) {

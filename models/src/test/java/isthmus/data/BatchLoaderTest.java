@@ -107,8 +107,9 @@ class BatchLoaderTest {
                 float[] labels = batch.labels().toArray(ValueLayout.JAVA_FLOAT);
                 for (int i = 0; i < BATCH; i++) {
                     boolean rest = i >= batch.count();
-                    if (rest) assertArrayEquals(new byte[bytes],
-                            batch.images().asSlice((long) i * bytes, bytes).toArray(ValueLayout.JAVA_BYTE));
+                    if (rest)
+                        assertArrayEquals(new byte[bytes],
+                                batch.images().asSlice((long) i * bytes, bytes).toArray(ValueLayout.JAVA_BYTE));
                     else {
                         assertEquals(item, batch.item(i));
                         GreyImage image = new ImageReader().read(data.file(item));

@@ -51,7 +51,8 @@ public final class FloatSampler {
     }
 
     /** A variant: its draw depends on seed, epoch and item only. */
-    public void varied(MemorySegment squares, long square, Augment a, long seed, long epoch, long item, MemorySegment out,
+    public void varied(MemorySegment squares, long square, Augment a, long seed, long epoch, long item,
+            MemorySegment out,
             long offset) {
         random.at(seed, epoch, item);
         boolean flipped = random.nextDouble() < a.flip();

@@ -68,9 +68,7 @@ class FilmStepTest {
     @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Course(double[] losses, float[] weights) {}
 
-    private static Model model() {
-        return Zoo.model("convnet2", Shape.of(1, 24, 24), 2, ModelOptions.dropout(0.25));
-    }
+    private static Model model() { return Zoo.model("convnet2", Shape.of(1, 24, 24), 2, ModelOptions.dropout(0.25)); }
 
     /** Trains on all films, with an incomplete last batch. */
     private Course train(String device, Model model, Precision precision, boolean raw) {

@@ -32,7 +32,9 @@ public record WarpAffine(RawPicture picture, int size, List<Float> mean, List<Fl
     public String name() { return "warp_affine"; }
 
     /** What comes in, for so many pictures. */
-    public Spec input(int batch) { return new Spec(Shape.of(batch, picture.bytes()), Kind.BYTE); }
+    public Spec input(int batch) {
+        return new Spec(Shape.of(batch, picture.bytes()), Kind.BYTE);
+    }
 
     @Override
     public List<Spec> infer(List<Spec> in) {

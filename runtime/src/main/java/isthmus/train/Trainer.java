@@ -191,7 +191,9 @@ public final class Trainer implements AutoCloseable {
     WeightBuffer moments() { return optimizer.state(); }
 
     /** Where a batch's images go: float32, channels-last, or raw; see {@link Model#IMAGE}. */
-    public MemorySegment images() { return full.images(); }
+    public MemorySegment images() {
+        return full.images();
+    }
 
     /** Where a batch's labels go. */
     public MemorySegment labels() { return full.labels(); }
