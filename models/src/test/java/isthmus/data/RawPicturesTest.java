@@ -33,7 +33,7 @@ class RawPicturesTest {
     private static byte[] square(int side, int salt) {
         byte[] pixels = new byte[side * side];
         for (int i = 0; i < pixels.length; i++)
-            pixels[i] = (byte) (i * i * 31 >> 4 ^ i * salt);
+            pixels[i] = (byte) (((i * i * 31) >> 4) ^ (i * salt));
         return pixels;
     }
 

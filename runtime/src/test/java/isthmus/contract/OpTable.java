@@ -249,7 +249,7 @@ final class OpTable {
         RawPicture raw = new RawPicture(side);
         MemorySegment at = Arena.ofAuto().allocate((long) n * raw.bytes(), 16);
         for (long i = 0; i < at.byteSize(); i++)
-            at.set(ValueLayout.JAVA_BYTE, i, (byte) (i * i * 37 >> 3));
+            at.set(ValueLayout.JAVA_BYTE, i, (byte) ((i * i * 37) >> 3));
         for (int i = 0; i < n; i++) {
             long from = (long) i * raw.bytes();
             long cos = (long) (Math.cos(i + 0.2) * (1L << RawPicture.FRACTION));

@@ -76,7 +76,7 @@ class PictureKernelsTest {
         final int size = 131;
         byte[] pixels = new byte[side * side];
         for (int i = 0; i < pixels.length; i++)
-            pixels[i] = (byte) (i * i * 31 >> 2);
+            pixels[i] = (byte) ((i * i * 31) >> 2);
         for (int type : TYPES) {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment x = squares(arena, n, side, pixels, -ONE / 3, 5 * ONE, ONE / 2, ONE / 9, -ONE / 9,
