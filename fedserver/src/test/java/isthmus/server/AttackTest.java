@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import isthmus.client.ClientConfig;
 import isthmus.client.ClientEvents;
 import isthmus.client.FederationClient;
-import isthmus.client.JobOutcome;
 import isthmus.provision.Provisioner;
 import isthmus.provision.TestKits;
 import isthmus.wire.Kit;
@@ -21,10 +20,7 @@ import java.io.IOException;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -71,11 +67,7 @@ class AttackTest {
             job = opened.submit(TestFederation.job(2, 3, ""));
             update = new RawUpdate(opened, "gamma", 3, 300, job);
             attack.run();
-            List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
-            for (int i = 0; i < 3; i++)
-                sites.add(opened.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
-            for (var site : sites)
-                assertEquals("done", site.get().state());
+            TestFederation.awaitDone(opened.everySite());
             assertArrayEquals(undisturbed, Files.readAllBytes(opened.modelFile(job, "last")), "bits of the result");
         }
     }

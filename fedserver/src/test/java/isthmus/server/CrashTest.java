@@ -106,12 +106,7 @@ class CrashTest {
                 update.chunk(0);
                 update.chunk(2);
                 assertTrue(update.commit().accepted());
-                List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
-                for (int i = 0; i < 3; i++)
-                    sites.add(
-                            federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
-                for (var site : sites)
-                    assertEquals("done", site.get().state());
+                TestFederation.awaitDone(federation.everySite());
                 second.kill();
             }
             assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
@@ -156,11 +151,7 @@ class CrashTest {
         try (TestFederation federation = new TestFederation(folder.resolve("killed")).start()) {
             String job = federation.submit(TestFederation.job(2, 3, ""));
             killGammaDuringUpload(federation);
-            List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
-            for (int i = 0; i < 3; i++)
-                sites.add(federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
-            for (var site : sites)
-                assertEquals("done", site.get().state());
+            TestFederation.awaitDone(federation.everySite());
             assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
         }
     }
@@ -208,11 +199,7 @@ class CrashTest {
             Files.write(slot, bytes);
             federation.start();
             log.await("ERROR", job, "alpha", "its accepted update is damaged on disk; the site is asked again");
-            List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
-            for (int i = 0; i < 3; i++)
-                sites.add(federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
-            for (var site : sites)
-                assertEquals("done", site.get().state());
+            TestFederation.awaitDone(federation.everySite());
             assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
         }
     }
@@ -222,15 +209,12 @@ class CrashTest {
         byte[] expected = undisturbed(ROUNDS);
         try (TestFederation federation = new TestFederation(folder.resolve("stopped")).start()) {
             String job = federation.submit(TestFederation.job(ROUNDS, 3, ""));
-            List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
-            for (int i = 0; i < 3; i++)
-                sites.add(federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
+            List<CompletableFuture<JobOutcome>> sites = federation.everySite();
             for (int stops = 0; stops < 3; stops++) {
                 federation.stop();
                 federation.start();
             }
-            for (var site : sites)
-                assertEquals("done", site.get().state());
+            TestFederation.awaitDone(sites);
             assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
         }
     }

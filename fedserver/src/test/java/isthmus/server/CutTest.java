@@ -49,8 +49,7 @@ class CutTest {
                         ClientEvents.SILENT));
                 sites.add(TestFederation.run(clients.getLast()));
             }
-            for (var site : sites)
-                assertEquals("done", site.get().state());
+            TestFederation.awaitDone(sites);
             clients.forEach(FederationClient::close);
             assertTrue(proxy.cuts.get() >= 5, "the line was cut " + proxy.cuts + " times only");
             assertArrayEquals(expected, Files.readAllBytes(federation.modelFile(job, "last")));
@@ -65,9 +64,7 @@ class CutTest {
         try (TestFederation federation = new TestFederation(folder.resolve("killed"))) {
             Processes server = server(federation);
             String job = federation.submit(TestFederation.job(rounds, 3, ""));
-            List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
-            for (int i = 0; i < 3; i++)
-                sites.add(federation.site(TestFederation.SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
+            List<CompletableFuture<JobOutcome>> sites = federation.everySite();
             for (int kills = 0; kills < 3; kills++) {
                 int reached = federation.await(job, s -> true).round() + 2;
                 federation.await(job, s -> s.round() >= reached || s.ended());

@@ -1,5 +1,7 @@
 package isthmus.server;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import isthmus.admin.AdminClient;
 import isthmus.client.ClientConfig;
 import isthmus.client.ClientEvents;
@@ -158,14 +160,24 @@ final class TestFederation implements AutoCloseable {
         }
     }
 
-    /** A job of three sites, undisturbed; the bits that every disturbed run must have, too. */
-    byte[] undisturbed(int rounds) throws Exception {
-        String job = submit(job(rounds, 3, ""));
+    /** Runs all three, each with its own trainer. */
+    List<CompletableFuture<JobOutcome>> everySite() throws IOException {
         List<CompletableFuture<JobOutcome>> sites = new ArrayList<>();
         for (int i = 0; i < SITES.size(); i++)
             sites.add(site(SITES.get(i), new SimulatedTrainer(i + 1, 100L * (i + 1))));
+        return sites;
+    }
+
+    /** Waits until each has ended, which must be well. */
+    static void awaitDone(List<CompletableFuture<JobOutcome>> sites) throws Exception {
         for (var site : sites)
-            site.get();
+            assertEquals("done", site.get().state());
+    }
+
+    /** A job of three sites, undisturbed; the bits that every disturbed run must have, too. */
+    byte[] undisturbed(int rounds) throws Exception {
+        String job = submit(job(rounds, 3, ""));
+        awaitDone(everySite());
         return Files.readAllBytes(modelFile(job, "last"));
     }
 
