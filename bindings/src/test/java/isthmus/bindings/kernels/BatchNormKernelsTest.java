@@ -183,13 +183,7 @@ class BatchNormKernelsTest {
             double[] edb = new double[c];
             double[] edx = before.clone();
             double[] edr = new double[rows * ldy];
-            for (int i = 0; i < rows * c; i++) {
-                int at = i / c * ldy + i % c;
-                double z = masked ? k.others[at] : k.h(i) * k.gammas[i % c] + k.betas[i % c];
-                edr[at] = k.dys[at] * Numbers.slope(activation, z);
-                edb[i % c] += edr[at];
-                edg[i % c] += edr[at] * k.h(i);
-            }
+            differentiate(k, masked, activation, ldy, edr, edg, edb);
             for (int i = 0; i < rows * c; i++) {
                 int j = i % c;
                 double dz = edr[i / c * ldy + j];
@@ -203,6 +197,19 @@ class BatchNormKernelsTest {
                     4 * Numbers.step(type));
             close(what + " dresidual", branch ? edr : new double[rows * ldy], read(type, dresidual, rows * ldy),
                     activation == Kernels.SILU ? 2 * Numbers.step(type) : 0);
+        }
+    }
+
+    /** By the definition: dz where rows are ldy apart, and its sums. */
+    private static void differentiate(Case k, boolean masked, int activation, int ldy, double[] dz, double[] dgamma,
+            double[] dbeta) {
+        int c = dgamma.length;
+        for (int i = 0; i < dz.length / ldy * c; i++) {
+            int at = i / c * ldy + i % c;
+            double z = masked ? k.others[at] : k.h(i) * k.gammas[i % c] + k.betas[i % c];
+            dz[at] = k.dys[at] * Numbers.slope(activation, z);
+            dbeta[i % c] += dz[at];
+            dgamma[i % c] += dz[at] * k.h(i);
         }
     }
 

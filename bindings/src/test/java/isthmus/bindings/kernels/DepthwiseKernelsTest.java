@@ -6,6 +6,7 @@ import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
 import static isthmus.bindings.kernels.Numbers.read;
+import static isthmus.bindings.kernels.Window.v;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -13,10 +14,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import isthmus.bindings.NativeException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -27,53 +26,33 @@ class DepthwiseKernelsTest {
     private static final int[] CHANNELS = {1, 3, 4, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 65, 96};
     private static final int DRAWN = 300;
 
-    private record Geometry(int batch, int channels, List<Long> in, List<Long> kernel, List<Long> stride,
-            List<Long> padding, List<Long> dilation) {
-        static Geometry draw(long seed) {
-            var r = new SplittableRandom(seed);
-            boolean flat = r.nextInt(4) > 0;
-            long[][] axes = new long[3][];
-            for (int d = 0; d < 3; d++) {
-                long kernel = flat && d == 0
-                        ? 1
-                        : d == 2 ? List.of(1L, 2L, 3L, 3L, 5L, 5L, 7L).get(r.nextInt(7)) : 1 + r.nextInt(5);
-                long stride = flat && d == 0 ? 1 : 1 + r.nextInt(3);
-                long dilation = stride == 1 && r.nextInt(4) == 0 ? 2 : 1;
-                long padding = r.nextInt((int) (dilation * (kernel - 1)) + 1);
-                long least = Math.max(1, dilation * (kernel - 1) + 1 - 2 * padding);
-                axes[d] = new long[]{flat && d == 0 ? 1 : least + r.nextInt(d == 2 ? 20 : 5), kernel, stride, padding,
-                        dilation};
-            }
-            return new Geometry(1 + r.nextInt(3), CHANNELS[r.nextInt(CHANNELS.length)], part(axes, 0), part(axes, 1),
-                    part(axes, 2), part(axes, 3), part(axes, 4));
+    private static Window draw(long seed) {
+        var r = new SplittableRandom(seed);
+        boolean flat = r.nextInt(4) > 0;
+        long[][] axes = new long[5][3];
+        for (int d = 0; d < 3; d++) {
+            long kernel = flat && d == 0
+                    ? 1
+                    : d == 2 ? List.of(1L, 2L, 3L, 3L, 5L, 5L, 7L).get(r.nextInt(7)) : 1 + r.nextInt(5);
+            long stride = flat && d == 0 ? 1 : 1 + r.nextInt(3);
+            long dilation = stride == 1 && r.nextInt(4) == 0 ? 2 : 1;
+            long padding = r.nextInt((int) (dilation * (kernel - 1)) + 1);
+            long least = Math.max(1, dilation * (kernel - 1) + 1 - 2 * padding);
+            long in = flat && d == 0 ? 1 : least + r.nextInt(d == 2 ? 20 : 5);
+            long[] of = {in, kernel, stride, padding, dilation};
+            for (int i = 0; i < of.length; i++)
+                axes[i][d] = of[i];
         }
-
-        private static List<Long> part(long[][] axes, int i) { return Arrays.stream(axes).map(a -> a[i]).toList(); }
-
-        long[] out() {
-            return IntStream.range(0, 3).mapToLong(d -> (in.get(d) + 2 * padding.get(d)
-                    - dilation.get(d) * (kernel.get(d) - 1) - 1) / stride.get(d) + 1).toArray();
-        }
-
-        MemorySegment write(Arena arena) {
-            MemorySegment to = arena.allocate(KernelStructs.WINDOW_BYTES, 8);
-            KernelStructs.putWindow(to, batch, channels, channels, channels, longs(in), out(), longs(kernel),
-                    longs(stride), longs(padding), longs(dilation));
-            return to;
-        }
-
-        static long[] longs(List<Long> v) { return v.stream().mapToLong(Long::longValue).toArray(); }
-
-        int elements(long[] shape) { return (int) ((long) batch * channels * shape[0] * shape[1] * shape[2]); }
-
-        int weights() { return (int) (channels * kernel.get(0) * kernel.get(1) * kernel.get(2)); }
+        int batch = 1 + r.nextInt(3);
+        int c = CHANNELS[r.nextInt(CHANNELS.length)];
+        return new Window(batch, c, c, c, axes[0], axes[1], axes[2], axes[3], axes[4]);
     }
 
     @Test
     void agreeWithTheDirectKernels() {
         for (long seed = 0; seed < DRAWN; seed++)
             for (int type : TYPES)
-                agree("seed " + seed, type, Geometry.draw(seed));
+                agree("seed " + seed, type, draw(seed));
     }
 
     /** Large enough for every thread to have its share. */
@@ -87,19 +66,20 @@ class DepthwiseKernelsTest {
                                 network(side, kernel, stride));
     }
 
-    private static Geometry network(long side, long kernel, long stride) {
-        return new Geometry(4, 48, List.of(1L, side, side), List.of(1L, kernel, kernel), List.of(1L, stride, stride),
-                List.of(0L, kernel / 2, kernel / 2), List.of(1L, 1L, 1L));
+    private static Window network(long side, long kernel, long stride) {
+        return new Window(4, 48, 48, 48, v(1, side, side), v(1, kernel, kernel), v(1, stride, stride),
+                v(0, kernel / 2, kernel / 2), v(1, 1, 1));
     }
 
-    private static void agree(String what, int type, Geometry g) {
+    private static void agree(String what, int type, Window g) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment window = g.write(arena);
-            int xs = g.elements(Geometry.longs(g.in));
-            int ys = g.elements(g.out());
+            int xs = g.batch * g.ins() * g.channels;
+            int ys = g.batch * g.outs() * g.channels;
+            int ws = g.taps() * g.channels;
             MemorySegment x = random(arena, type, xs, 1);
             MemorySegment dy = random(arena, type, ys, 2);
-            MemorySegment w = random(arena, Kernels.F32, g.weights(), 3);
+            MemorySegment w = random(arena, Kernels.F32, ws, 3);
             MemorySegment bias = random(arena, Kernels.F32, g.channels, 4);
             MemorySegment expected = empty(arena, type, Math.max(xs, ys));
             MemorySegment got = empty(arena, type, Math.max(xs, ys));
@@ -112,25 +92,27 @@ class DepthwiseKernelsTest {
             WindowKernels.convBackwardData(type, window, dy, w, expected);
             DepthwiseKernels.backwardData(type, window, dy, w, got);
             close(what + " data " + g, read(type, expected, xs), read(type, got, xs), tolerance);
-            MemorySegment dw = empty(arena, Kernels.F32, g.weights());
-            MemorySegment expectedDw = empty(arena, Kernels.F32, g.weights());
+            MemorySegment dw = empty(arena, Kernels.F32, ws);
+            MemorySegment expectedDw = empty(arena, Kernels.F32, ws);
             WindowKernels.convBackwardWeights(type, window, x, dy, expectedDw);
             DepthwiseKernels.backwardWeights(type, window, x, dy, dw);
-            close(what + " weights " + g, floats(expectedDw, g.weights()), floats(dw, g.weights()), 1e-4);
+            close(what + " weights " + g, floats(expectedDw, ws), floats(dw, ws), 1e-4);
         }
     }
 
     @Test
     void sameThreadsSameBits() {
         try (Arena arena = Arena.ofConfined()) {
-            Geometry g = network(29, 5, 1);
+            Window g = network(29, 5, 1);
+            int size = g.batch * g.ins() * g.channels; // of x and dy
+            int ws = g.taps() * g.channels;
             MemorySegment window = g.write(arena);
-            MemorySegment x = random(arena, Kernels.F32, g.elements(Geometry.longs(g.in)), 1);
-            MemorySegment dy = random(arena, Kernels.F32, g.elements(g.out()), 2);
-            MemorySegment first = empty(arena, Kernels.F32, g.weights());
+            MemorySegment x = random(arena, Kernels.F32, size, 1);
+            MemorySegment dy = random(arena, Kernels.F32, size, 2);
+            MemorySegment first = empty(arena, Kernels.F32, ws);
             DepthwiseKernels.backwardWeights(Kernels.F32, window, x, dy, first);
             for (int i = 0; i < 10; i++) {
-                MemorySegment dw = empty(arena, Kernels.F32, g.weights());
+                MemorySegment dw = empty(arena, Kernels.F32, ws);
                 DepthwiseKernels.backwardWeights(Kernels.F32, window, x, dy, dw);
                 assertEquals(-1, first.mismatch(dw));
             }
@@ -140,9 +122,8 @@ class DepthwiseKernelsTest {
     @Test
     void refusesOtherGroups() {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment window = arena.allocate(KernelStructs.WINDOW_BYTES, 8);
-            long[] one = {1, 1, 1};
-            KernelStructs.putWindow(window, 1, 6, 6, 3, one, one, one, one, new long[3], one);
+            MemorySegment window = new Window(1, 6, 6, 3, v(1, 1, 1), v(1, 1, 1), v(1, 1, 1), v(0, 0, 0), v(1, 1, 1))
+                    .write(arena);
             MemorySegment x = empty(arena, Kernels.F32, 12);
             var e = assertThrows(NativeException.class,
                     () -> DepthwiseKernels.forward(Kernels.F32, window, x, x, x, x));

@@ -36,6 +36,31 @@ class WindowKernelsTest {
             new Window(1, 6, 6, 1, v(1, 5, 7), v(1, 2, 2), v(1, 2, 2), v(0, 0, 0), v(1, 1, 1)),
             new Window(1, 4, 4, 4, v(4, 4, 4), v(3, 3, 3), v(3, 3, 3), v(0, 0, 0), v(1, 1, 1)));
 
+    /** What goes in, seeded, in native memory and as float64, and room for what comes out. */
+    private static final class Operands {
+        final int xs;
+        final int ys;
+        final MemorySegment window;
+        final MemorySegment x;
+        final MemorySegment dy;
+        final MemorySegment y;
+        final MemorySegment dx;
+        final double[] ex;
+        final double[] edy;
+
+        Operands(Arena arena, int type, Window w, int outChannels) {
+            xs = w.batch * w.ins() * w.channels;
+            ys = w.batch * w.outs() * outChannels;
+            window = w.write(arena);
+            x = random(arena, type, xs, 1);
+            dy = random(arena, type, ys, 2);
+            y = empty(arena, type, ys);
+            dx = empty(arena, type, xs);
+            ex = read(type, x, xs);
+            edy = read(type, dy, ys);
+        }
+    }
+
     @Test
     void maxPool() {
         for (int type : TYPES)
@@ -46,38 +71,30 @@ class WindowKernelsTest {
     private static void maxPool(int type, Window w) {
         try (Arena arena = Arena.ofConfined()) {
             int c = w.channels;
-            int ys = w.batch * w.outs() * c;
-            int xs = w.batch * w.ins() * c;
-            MemorySegment x = random(arena, type, xs, 1);
-            MemorySegment dy = random(arena, type, ys, 2);
-            MemorySegment y = empty(arena, type, ys);
-            MemorySegment position = arena.allocate(ys, 64);
-            MemorySegment dx = empty(arena, type, xs);
-            double[] ex = read(type, x, xs);
-            double[] ey = new double[ys];
+            Operands a = new Operands(arena, type, w, c);
+            MemorySegment position = arena.allocate(a.ys, 64);
+            double[] ey = new double[a.ys];
             Arrays.fill(ey, Double.NEGATIVE_INFINITY);
-            int[] won = new int[ys];
-            int[] from = new int[ys];
+            int[] won = new int[a.ys];
+            int[] from = new int[a.ys];
             w.each((n, o, k, i) -> {
                 for (int j = 0; j < c; j++) {
-                    if (ex[i * c + j] > ey[o * c + j]) {
-                        ey[o * c + j] = ex[i * c + j];
+                    if (a.ex[i * c + j] > ey[o * c + j]) {
+                        ey[o * c + j] = a.ex[i * c + j];
                         won[o * c + j] = k;
                         from[o * c + j] = i * c + j;
                     }
                 }
             });
-            MemorySegment window = w.write(arena);
-            WindowKernels.maxPool(type, window, x, y, position);
-            close("max_pool " + w, ey, read(type, y, ys), 0);
-            double[] edx = new double[xs];
-            double[] edy = read(type, dy, ys);
-            for (int i = 0; i < ys; i++) {
+            WindowKernels.maxPool(type, a.window, a.x, a.y, position);
+            close("max_pool " + w, ey, read(type, a.y, a.ys), 0);
+            double[] edx = new double[a.xs];
+            for (int i = 0; i < a.ys; i++) {
                 assertEquals(won[i], position.get(ValueLayout.JAVA_BYTE, i) & 255);
-                edx[from[i]] += edy[i];
+                edx[from[i]] += a.edy[i];
             }
-            WindowKernels.maxPoolBackward(type, window, dy, position, dx);
-            close("max_pool_backward " + w, edx, read(type, dx, xs), 2 * Numbers.step(type));
+            WindowKernels.maxPoolBackward(type, a.window, a.dy, position, a.dx);
+            close("max_pool_backward " + w, edx, read(type, a.dx, a.xs), 2 * Numbers.step(type));
         }
     }
 
@@ -91,26 +108,19 @@ class WindowKernelsTest {
     private static void avgPool(int type, Window w) {
         try (Arena arena = Arena.ofConfined()) {
             int c = w.channels;
-            int ys = w.batch * w.outs() * c;
-            int xs = w.batch * w.ins() * c;
-            MemorySegment x = random(arena, type, xs, 1);
-            MemorySegment dy = random(arena, type, ys, 2);
-            MemorySegment y = empty(arena, type, ys);
-            MemorySegment dx = empty(arena, type, xs);
-            double[] ex = read(type, x, xs);
-            double[] edy = read(type, dy, ys);
-            double[] ey = new double[ys];
-            double[] edx = new double[xs];
+            Operands a = new Operands(arena, type, w, c);
+            double[] ey = new double[a.ys];
+            double[] edx = new double[a.xs];
             w.each((n, o, k, i) -> {
                 for (int j = 0; j < c; j++) {
-                    ey[o * c + j] += ex[i * c + j] / w.taps();
-                    edx[i * c + j] += edy[o * c + j] / w.taps();
+                    ey[o * c + j] += a.ex[i * c + j] / w.taps();
+                    edx[i * c + j] += a.edy[o * c + j] / w.taps();
                 }
             });
-            WindowKernels.avgPool(type, w.write(arena), x, y);
-            WindowKernels.avgPoolBackward(type, w.write(arena), dy, dx);
-            close("avg_pool " + w, ey, read(type, y, ys), Numbers.step(type));
-            close("avg_pool_backward " + w, edx, read(type, dx, xs), Numbers.step(type));
+            WindowKernels.avgPool(type, a.window, a.x, a.y);
+            WindowKernels.avgPoolBackward(type, a.window, a.dy, a.dx);
+            close("avg_pool " + w, ey, read(type, a.y, a.ys), Numbers.step(type));
+            close("avg_pool_backward " + w, edx, read(type, a.dx, a.xs), Numbers.step(type));
         }
     }
 
@@ -127,44 +137,36 @@ class WindowKernelsTest {
             int m = w.outChannels;
             int ins = c / w.groups;
             int outs = m / w.groups;
-            int xs = w.batch * w.ins() * c;
-            int ys = w.batch * w.outs() * m;
             int ws = m * ins * w.taps();
-            MemorySegment x = random(arena, type, xs, 1);
-            MemorySegment dy = random(arena, type, ys, 2);
+            Operands a = new Operands(arena, type, w, m);
             MemorySegment weight = random(arena, Kernels.F32, ws, 3);
             MemorySegment bias = random(arena, Kernels.F32, m, 4);
-            MemorySegment y = empty(arena, type, ys);
-            MemorySegment dx = empty(arena, type, xs);
             MemorySegment dw = empty(arena, Kernels.F32, ws);
-            double[] ex = read(type, x, xs);
-            double[] edy = read(type, dy, ys);
             double[] ew = floats(weight, ws);
             double[] biases = floats(bias, m);
-            double[] ey = new double[ys];
-            for (int i = 0; i < ys; i++)
+            double[] ey = new double[a.ys];
+            for (int i = 0; i < a.ys; i++)
                 ey[i] = biases[i % m];
-            double[] edx = new double[xs];
+            double[] edx = new double[a.xs];
             double[] edw = new double[ws];
             w.each((n, o, k, i) -> {
                 for (int to = 0; to < m; to++) {
                     for (int from = 0; from < ins; from++) {
                         int xi = i * c + to / outs * ins + from;
                         int wi = (to * ins + from) * w.taps() + k;
-                        ey[o * m + to] += ex[xi] * ew[wi];
-                        edx[xi] += edy[o * m + to] * ew[wi];
-                        edw[wi] += edy[o * m + to] * ex[xi];
+                        ey[o * m + to] += a.ex[xi] * ew[wi];
+                        edx[xi] += a.edy[o * m + to] * ew[wi];
+                        edw[wi] += a.edy[o * m + to] * a.ex[xi];
                     }
                 }
             });
-            MemorySegment window = w.write(arena);
-            WindowKernels.conv(type, window, x, weight, bias, y);
-            WindowKernels.convBackwardData(type, window, dy, weight, dx);
-            WindowKernels.convBackwardWeights(type, window, x, dy, dw);
+            WindowKernels.conv(type, a.window, a.x, weight, bias, a.y);
+            WindowKernels.convBackwardData(type, a.window, a.dy, weight, a.dx);
+            WindowKernels.convBackwardWeights(type, a.window, a.x, a.dy, dw);
             // float32 sums: the error grows with the number of terms
             double tolerance = Numbers.step(type) + 1e-7 * w.taps() * Math.max(ins, outs);
-            close("conv " + w, ey, read(type, y, ys), tolerance);
-            close("conv_backward_data " + w, edx, read(type, dx, xs), tolerance);
+            close("conv " + w, ey, read(type, a.y, a.ys), tolerance);
+            close("conv_backward_data " + w, edx, read(type, a.dx, a.xs), tolerance);
             close("conv_backward_weights " + w, edw, floats(dw, ws), 1e-5);
         }
     }
