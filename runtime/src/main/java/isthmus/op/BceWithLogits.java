@@ -1,6 +1,5 @@
 package isthmus.op;
 
-import isthmus.tensor.Shape;
 import java.util.List;
 
 /**
@@ -15,14 +14,7 @@ public record BceWithLogits(List<Float> positiveWeights) implements Op {
     public String name() { return "bce_with_logits"; }
 
     @Override
-    public List<Spec> infer(List<Spec> in) {
-        Shape x = in.get(0).shape();
-        ShapeException.rank(name(), x, 2);
-        ShapeException.same(name(), x, in.get(1).shape());
-        ShapeException.require(positiveWeights.isEmpty() || positiveWeights.size() == x.dim(1), name(),
-                positiveWeights.size() + " weights for " + x.dim(1) + " columns");
-        return List.of(Spec.ofFloat(), new Spec(x, Kind.FLOAT));
-    }
+    public List<Spec> infer(List<Spec> in) { return KnownLabels.infer(name(), in, positiveWeights); }
 
     @Override
     public void gradient(Backward b) { b.give(0, b.node().out(1)); }
@@ -30,9 +22,7 @@ public record BceWithLogits(List<Float> positiveWeights) implements Op {
     @Override
     public void reference(Reference r) {
         int columns = r.inShape(0).dim(1);
-        int known = 0;
-        for (float label : r.in(1))
-            if (label >= 0) known++;
+        int known = KnownLabels.count(r.in(1));
         double loss = 0;
         for (int i = 0; i < r.in(0).length; i++) {
             double x = r.in(0)[i];

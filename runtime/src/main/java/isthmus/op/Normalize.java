@@ -113,22 +113,6 @@ public record Normalize(float epsilon, boolean residual, Activation activation) 
         @Override
         public String name() { return "batch_norm_backward"; }
 
-        @Override
-        public List<Spec> infer(List<Spec> in) {
-            Spec c = new Spec(in.get(4).shape(), Kind.FLOAT);
-            if (adds) ShapeException.same(name(), in.get(0).shape(), in.getLast().shape());
-            return masked ? List.of(in.get(0), c, c, in.get(0)) : List.of(in.get(0), c, c);
-        }
-
-        /** Five for the sums of dz and dz h, six for dx. */
-        @Override
-        public long flops(List<Spec> in, List<Spec> out) {
-            return out.get(0).shape().elements() * (11 + activation.flops() + (adds ? 1 : 0));
-        }
-
-        @Override
-        public boolean reads(int i) { return i != 5 || (activation != Activation.NONE && !masked); }
-
         /** The sums over the batch come first, unless none are needed. */
         @Override
         public int readings(int i) { return !reads(i) ? 0 : constant || i > (masked ? 6 : 5) ? 1 : 2; }

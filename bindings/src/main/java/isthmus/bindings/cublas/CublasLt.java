@@ -1,5 +1,6 @@
 package isthmus.bindings.cublas;
 
+import isthmus.bindings.BoundLibrary;
 import isthmus.bindings.Checked;
 import isthmus.bindings.Downcalls;
 import isthmus.bindings.NativeException;
@@ -9,11 +10,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.util.Map;
-import java.util.Optional;
 
 /** cuBLASLt, one method a function. Matrices are column-major, as in its manual; device pointers are segments of length 0. */
-public final class CublasLt {
+public final class CublasLt extends BoundLibrary {
     /** Bytes of {@code cublasLtMatmulHeuristicResult_t}. */
     public static final long HEURISTIC_BYTES = 96;
     /** Where its {@code workspaceSize} lies; the algorithm comes first. */
@@ -21,9 +20,6 @@ public final class CublasLt {
     /** Where its {@code state} lies. */
     public static final long HEURISTIC_STATE = 72;
 
-    private final NativeLibrary library;
-    private final Downcalls table;
-    private final Checked checked;
     private final MethodHandle statusString;
     private final MethodHandle version;
     private final MethodHandle create;
@@ -41,9 +37,7 @@ public final class CublasLt {
 
     /** Binds the library, which may be missing: then every call throws, saying why. */
     public CublasLt(NativeLibrary library) {
-        this.library = library;
-        this.table = new Downcalls(library);
-        this.checked = new Checked(this::words);
+        super(library);
         statusString = table.bind("cublasLtGetStatusString", "pi");
         version = table.bind("cublasLtGetVersion", "l");
         create = table.bind("cublasLtCreate", "ip");
@@ -60,20 +54,8 @@ public final class CublasLt {
         matmul = table.bind("cublasLtMatmul", "ipppppppppppppplp");
     }
 
-    /** Why the library cannot be used; empty if it was opened. */
-    public Optional<String> problem() {
-        return library.problem();
-    }
-
-    /** The file that was opened. */
-    public Optional<String> origin() { return library.origin(); }
-
-    /** Every C function bound, with its ABI letters. */
-    public Map<String, String> signatures() {
-        return table.signatures();
-    }
-
-    private String words(int status) {
+    @Override
+    protected String words(int status) {
         return Checked.get("cublasLtGetStatusString",
                 () -> NativeMemory.text((MemorySegment) statusString.invokeExact(status)));
     }

@@ -1,6 +1,6 @@
 package isthmus.bindings.cuda;
 
-import isthmus.bindings.Checked;
+import isthmus.bindings.BoundLibrary;
 import isthmus.bindings.Downcalls;
 import isthmus.bindings.NativeLibrary;
 import isthmus.bindings.NativeMemory;
@@ -8,17 +8,12 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
-import java.util.Map;
-import java.util.Optional;
 
 /**
  * The CUDA driver, one method a function; its words become a {@link isthmus.bindings.NativeException}. Handles are
  * segments of length 0, device pointers are {@code long}. What is called in every step allocates nothing.
  */
-public final class CudaDriver {
-    private final NativeLibrary library;
-    private final Downcalls table;
-    private final Checked checked;
+public final class CudaDriver extends BoundLibrary {
     private final MethodHandle errorName;
     private final MethodHandle errorString;
     private final MethodHandle init;
@@ -49,9 +44,7 @@ public final class CudaDriver {
 
     /** Binds the library, which may be missing: then every call throws, saying why. */
     public CudaDriver(NativeLibrary library) {
-        this.library = library;
-        this.table = new Downcalls(library);
-        this.checked = new Checked(this::words);
+        super(library);
         errorName = table.bind("cuGetErrorName", "iip");
         errorString = table.bind("cuGetErrorString", "iip");
         init = table.bind("cuInit", "ii");
@@ -81,20 +74,11 @@ public final class CudaDriver {
         streams = new CudaStreams(table, checked);
     }
 
-    /** Why the driver cannot be used; empty if it was opened. */
-    public Optional<String> problem() {
-        return library.problem();
-    }
-
-    /** Every C function bound, with its ABI letters. */
-    public Map<String, String> signatures() {
-        return table.signatures();
-    }
-
     /** Streams, events, capture and graphs. */
     public CudaStreams streams() { return streams; }
 
-    private String words(int status) { return text(errorString, status) + " (" + text(errorName, status) + ")"; }
+    @Override
+    protected String words(int status) { return text(errorString, status) + " (" + text(errorName, status) + ")"; }
 
     private String text(MethodHandle of, int status) {
         try (Arena scratch = Arena.ofConfined()) {

@@ -1,5 +1,6 @@
 package isthmus.bindings.cudnn;
 
+import isthmus.bindings.BoundLibrary;
 import isthmus.bindings.Checked;
 import isthmus.bindings.Downcalls;
 import isthmus.bindings.NativeException;
@@ -11,16 +12,11 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.Optional;
 
 /** cuDNN's graph interface, one method a function; attributes are set by type. Descriptors are segments of length 0. */
-public final class Cudnn {
+public final class Cudnn extends BoundLibrary {
     private static final long WORDS = 1024;
 
-    private final NativeLibrary library;
-    private final Downcalls table;
-    private final Checked checked;
     private final MethodHandle version;
     private final MethodHandle cudaVersion;
     private final MethodHandle errorString;
@@ -37,9 +33,7 @@ public final class Cudnn {
 
     /** Binds the library, which may be missing: then every call throws, saying why. */
     public Cudnn(NativeLibrary library) {
-        this.library = library;
-        this.table = new Downcalls(library);
-        this.checked = new Checked(this::words);
+        super(library);
         version = table.bind("cudnnGetVersion", "l");
         cudaVersion = table.bind("cudnnGetCudartVersion", "l");
         errorString = table.bind("cudnnGetErrorString", "pi");
@@ -55,20 +49,8 @@ public final class Cudnn {
         execute = table.bind("cudnnBackendExecute", "ippp");
     }
 
-    /** Why the library cannot be used; empty if it was opened. */
-    public Optional<String> problem() {
-        return library.problem();
-    }
-
-    /** The file that was opened. */
-    public Optional<String> origin() { return library.origin(); }
-
-    /** Every C function bound, with its ABI letters. */
-    public Map<String, String> signatures() {
-        return table.signatures();
-    }
-
-    private String words(int status) {
+    @Override
+    protected String words(int status) {
         return Checked.get("cudnnGetErrorString", () -> {
             String name = NativeMemory.text((MemorySegment) errorString.invokeExact(status));
             try (Arena scratch = Arena.ofConfined()) {

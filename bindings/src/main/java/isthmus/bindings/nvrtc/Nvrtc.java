@@ -1,5 +1,6 @@
 package isthmus.bindings.nvrtc;
 
+import isthmus.bindings.BoundLibrary;
 import isthmus.bindings.Checked;
 import isthmus.bindings.Downcalls;
 import isthmus.bindings.NativeException;
@@ -11,13 +12,9 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 
 /** NVIDIA's run-time compiler: CUDA source in, machine code for one architecture out. */
-public final class Nvrtc {
-    private final NativeLibrary library;
-    private final Downcalls table;
-    private final Checked checked;
+public final class Nvrtc extends BoundLibrary {
     private final MethodHandle errorString;
     private final MethodHandle version;
     private final MethodHandle archCount;
@@ -32,9 +29,7 @@ public final class Nvrtc {
 
     /** Binds the library, which may be missing: then every call throws, saying why. */
     public Nvrtc(NativeLibrary library) {
-        this.library = library;
-        this.table = new Downcalls(library);
-        this.checked = new Checked(this::words);
+        super(library);
         errorString = table.bind("nvrtcGetErrorString", "pi");
         version = table.bind("nvrtcVersion", "ipp");
         archCount = table.bind("nvrtcGetNumSupportedArchs", "ip");
@@ -48,20 +43,8 @@ public final class Nvrtc {
         cubin = table.bind("nvrtcGetCUBIN", "ipp");
     }
 
-    /** Why the compiler cannot be used; empty if it was opened. */
-    public Optional<String> problem() {
-        return library.problem();
-    }
-
-    /** The file that was opened. */
-    public Optional<String> origin() { return library.origin(); }
-
-    /** Every C function bound, with its ABI letters. */
-    public Map<String, String> signatures() {
-        return table.signatures();
-    }
-
-    private String words(int status) {
+    @Override
+    protected String words(int status) {
         return Checked.get("nvrtcGetErrorString",
                 () -> NativeMemory.text((MemorySegment) errorString.invokeExact(status)));
     }

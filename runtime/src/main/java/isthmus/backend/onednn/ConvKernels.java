@@ -43,20 +43,21 @@ final class ConvKernels {
         if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32) return Optional.of(new DenseConv(n, dnnl.threads));
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
             return Optional.of(WinogradConv.forward(n, dnnl.threads));
-        return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> DirectConv.forward(n, types));
+        return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> OwnConv.DIRECT.forward(n, types));
     }
 
     static Optional<Kernel> backwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardData op = (Conv.BackwardData) n.op();
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
             return Optional.of(WinogradConv.backwardData(n, dnnl.threads));
-        return fastOr(op.groups(), () -> new BackwardData(dnnl, n, types, op), () -> DirectConv.backwardData(n, types));
+        return fastOr(op.groups(), () -> new BackwardData(dnnl, n, types, op),
+                () -> OwnConv.DIRECT.backwardData(n, types));
     }
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
-                () -> DirectConv.backwardWeights(n, types));
+                () -> OwnConv.DIRECT.backwardWeights(n, types));
     }
 
     private static Optional<Kernel> fastOr(int groups, Supplier<Blocked> fast, Supplier<Kernel> direct) {

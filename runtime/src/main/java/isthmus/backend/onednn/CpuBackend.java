@@ -128,22 +128,22 @@ final class CpuBackend implements Backend {
 
     private static Optional<Kernel> conv(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv op = (Conv) n.op();
-        if (DepthwiseConv.takes(op.window(), op.groups(), n.in(1).shape()))
-            return Optional.of(DepthwiseConv.forward(n, types));
+        if (OwnConv.isDepthwise(op.window(), op.groups(), n.in(1).shape()))
+            return Optional.of(OwnConv.DEPTHWISE.forward(n, types));
         return ConvKernels.forward(dnnl, n, types);
     }
 
     private static Optional<Kernel> convBackwardData(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardData op = (Conv.BackwardData) n.op();
-        if (DepthwiseConv.takes(op.window(), op.groups(), n.in(1).shape()))
-            return Optional.of(DepthwiseConv.backwardData(n, types));
+        if (OwnConv.isDepthwise(op.window(), op.groups(), n.in(1).shape()))
+            return Optional.of(OwnConv.DEPTHWISE.backwardData(n, types));
         return ConvKernels.backwardData(dnnl, n, types);
     }
 
     private static Optional<Kernel> convBackwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
-        if (DepthwiseConv.takes(op.window(), op.groups(), op.weight()))
-            return Optional.of(DepthwiseConv.backwardWeights(n, types));
+        if (OwnConv.isDepthwise(op.window(), op.groups(), op.weight()))
+            return Optional.of(OwnConv.DEPTHWISE.backwardWeights(n, types));
         return ConvKernels.backwardWeights(dnnl, n, types);
     }
 
