@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks and measures the GPU of this machine in under 9 minutes: check.sh --out DIR [--minutes M] [--device cuda|cuda-emulated]
+# Checks and measures the GPU of this machine, and ends after 9 minutes unless told otherwise: check.sh --out DIR [--minutes M] [--device cuda|cuda-emulated]
 # In an unpacked bundle it needs a shell and NVIDIA's libraries, as Python's wheels (python3 on the PATH) or in CUDA_HOME. In a
 # checkout it makes the bundle first and runs that, so that there is one way only.
 set -eu
