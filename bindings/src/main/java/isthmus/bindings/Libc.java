@@ -13,6 +13,8 @@ final class Libc {
     private static final MethodHandle DLSYM = bind("dlsym", "ppp");
     private static final MethodHandle DLERROR = bind("dlerror", "p");
     private static final MethodHandle SETENV = bind("setenv", "ippi");
+    private static final MethodHandle GET_AFFINITY = bind("sched_getaffinity", "iilp");
+    private static final MethodHandle SET_AFFINITY = bind("sched_setaffinity", "iilp");
     private static final MethodHandle MMAP = bind("mmap", "ppliiil");
     private static final MethodHandle MUNMAP = bind("munmap", "ipl");
     private static final MethodHandle MADVISE = bind("madvise", "ipli");
@@ -59,6 +61,25 @@ final class Libc {
             if (status != 0) throw new NativeException("setenv", status, "could not set " + name);
         } catch (Throwable t) {
             throw Downcalls.failure("setenv", t);
+        }
+    }
+
+    /** Writes the cores that the calling thread may run on, a bit each. */
+    static void affinity(MemorySegment mask) {
+        affinity("sched_getaffinity", GET_AFFINITY, mask);
+    }
+
+    /** Sets them; cores that the process may not use are left out. */
+    static void setAffinity(MemorySegment mask) {
+        affinity("sched_setaffinity", SET_AFFINITY, mask);
+    }
+
+    private static void affinity(String name, MethodHandle call, MemorySegment mask) {
+        try {
+            int status = (int) call.invokeExact(0, mask.byteSize(), mask);
+            if (status != 0) throw new NativeException(name, status, "the system refused");
+        } catch (Throwable t) {
+            throw Downcalls.failure(name, t);
         }
     }
 

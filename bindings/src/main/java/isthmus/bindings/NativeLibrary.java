@@ -107,6 +107,11 @@ public final class NativeLibrary {
     private static void prepareOpenMp() {
         Integer threads = Integer.getInteger("isthmus.threads");
         if (threads != null) Libc.set("OMP_NUM_THREADS", Integer.toString(Math.max(1, threads)));
+        String pinned = System.getProperty(Affinity.PROPERTY);
+        if (pinned != null) {
+            Libc.set("OMP_PLACES", Affinity.places(pinned));
+            Libc.set("OMP_PROC_BIND", "close");
+        }
         // Waiting threads spin some tens of microseconds, the gap between two kernels, and then sleep: by default
         // they spin for milliseconds, which starves other processes on the same cores.
         if (System.getenv("OMP_WAIT_POLICY") == null) Libc.setDefault("GOMP_SPINCOUNT", "1000");

@@ -69,7 +69,7 @@ final class BenchCompareCommand extends Command {
             terminal.note("note: no jemalloc was found, so PyTorch runs 1.2 to 2 times slower than its best; install it"
                     + " (Debian: apt-get install libjemalloc2)");
         Path logs = Files.createTempDirectory("isthmus-bench");
-        var peers = new PeerRuns(python, script, jemalloc, logs, threads, steps);
+        var peers = new PeerRuns(python, script, jemalloc, logs, threads, cores.pinned(), steps);
         var table = new PeerTable();
         for (Workload w : work)
             compare(terminal, w, peers, table);

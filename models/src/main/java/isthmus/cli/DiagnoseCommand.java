@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Examines a network by one training step. */
@@ -68,21 +69,22 @@ final class DiagnoseCommand extends Command {
     @Option(names = "--report", paramLabel = "FILE", description = "Write the result there as JSON, too.")
     private Path report;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     @Override
     void run(Terminal terminal) throws Exception {
         if (weights != null) InputFiles.require(weights, "weights in safetensors");
         for (Path table : data)
             InputFiles.require(table, "a CSV of films");
-        Diagnosis d = model == null ? ofRecipe() : ofModel();
+        int threads = cores.threads();
+        Diagnosis d = model == null ? ofRecipe(threads) : ofModel(threads);
         if (report != null) JsonFile.write(report, d);
         terminal.result(d);
         print(terminal, d);
     }
 
-    private Diagnosis ofRecipe() throws Exception {
+    private Diagnosis ofRecipe(int threads) throws Exception {
         if (image != null || !frozen.isEmpty() || !trained.isEmpty() || !lora.isEmpty())
             throw new CliException(Exit.USAGE,
                     "--image, --freeze, --train and --lora go with --model; a recipe says it itself");
@@ -92,7 +94,7 @@ final class DiagnoseCommand extends Command {
         return Checkup.run(recipe, Optional.ofNullable(weights), data, threads);
     }
 
-    private Diagnosis ofModel() throws Exception {
+    private Diagnosis ofModel(int threads) throws Exception {
         if (recipeFile != null || !data.isEmpty())
             throw new CliException(Exit.USAGE, "--model examines a network on noise: leave --recipe and --data out");
         boolean volume = model.equals("segresnet") || model.equals("retinanet3d");

@@ -12,6 +12,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -59,13 +60,14 @@ final class ExperimentCommand extends Command {
     @Option(names = "--dir", paramLabel = "DIR", description = "New folder for report and chart. Default: out/poc-TIME.")
     private Path dir;
 
-    @Option(names = "--threads", description = "Cores to compute with. Default: all.")
-    private int threads = PocSettings.standard().threads();
+    @Mixin
+    private Cores cores;
 
     @Override
     void run(Terminal terminal) throws Exception {
         if (!name.equals("poc"))
             throw new CliException(Exit.USAGE, "no experiment is called '" + name + "'; there is poc");
+        int threads = cores.threads();
         PocSettings settings;
         try {
             settings = new PocSettings(rounds, size, batch, rank, warmFilms, warmEpochs, seed, threads);

@@ -26,14 +26,16 @@ final class PeerRuns {
     private final Optional<Path> jemalloc;
     private final Path logs;
     private final int threads;
+    private final boolean pin;
     private final int steps;
 
-    PeerRuns(Path python, Path script, Optional<Path> jemalloc, Path logs, int threads, int steps) {
+    PeerRuns(Path python, Path script, Optional<Path> jemalloc, Path logs, int threads, boolean pin, int steps) {
         this.python = python;
         this.script = script;
         this.jemalloc = jemalloc;
         this.logs = logs;
         this.threads = threads;
+        this.pin = pin;
         this.steps = steps;
     }
 
@@ -42,6 +44,7 @@ final class PeerRuns {
         try (var children = new Children()) {
             var arguments = new ArrayList<>(List.of("bench", "train", "--json"));
             arguments.addAll(options(w, precision));
+            if (pin) arguments.add("--pin");
             var child = children.start("ours", "1g", logs, arguments);
             children.await(List.of(child), PATIENCE_SECONDS);
             if (child.process().isAlive()) throw tooSlow("ours", w);
@@ -57,6 +60,7 @@ final class PeerRuns {
         Path err = logs.resolve("torch.log");
         var builder = new ProcessBuilder(command).redirectOutput(out.toFile()).redirectError(err.toFile());
         builder.environment().put("MALLOC_CONF", MALLOC_CONF);
+        if (pin) builder.environment().putAll(Map.of("OMP_PROC_BIND", "close", "OMP_PLACES", "cores"));
         jemalloc.ifPresent(j -> builder.environment().put("LD_PRELOAD", j.toString()));
         try (CoreLease lease = CoreLease.acquire(threads)) {
             Process process = start(builder);

@@ -2,6 +2,7 @@ package isthmus.cli;
 
 import isthmus.admin.AdminClient;
 import isthmus.report.ProgressBar;
+import isthmus.task.Compute;
 import isthmus.task.Recipe;
 import isthmus.task.StartWeights;
 import isthmus.wire.JobStatus;
@@ -12,6 +13,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -38,8 +40,8 @@ final class SubmitCommand extends Command {
             + " warm_start trains on a few of them before the first round; they are not sent.")
     private List<Path> warmStart = List.of();
 
-    @Option(names = "--threads", description = "Cores for the warm start. Default: all.")
-    private int threads = Runtime.getRuntime().availableProcessors();
+    @Mixin
+    private Cores cores;
 
     @picocli.CommandLine.Mixin
     private DeviceOption device = new DeviceOption();
@@ -65,9 +67,10 @@ final class SubmitCommand extends Command {
         JobFile file = JobFile.read(job);
         checkStart(file.recipe());
         file.recipe().federationNotes().forEach(n -> terminal.note("isthmus submit: " + n));
+        Compute compute = device.with(cores.threads());
         Path start = Files.createTempFile("isthmus-start", ".safetensors");
         try (AdminClient client = admin.open()) {
-            StartWeights.write(file.recipe(), Optional.ofNullable(weights), warmStart, device.with(threads), start,
+            StartWeights.write(file.recipe(), Optional.ofNullable(weights), warmStart, compute, start,
                     terminal::note);
             String id = send(terminal, client, file, start);
             terminal.event(new Submitted(id));

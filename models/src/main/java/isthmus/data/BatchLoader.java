@@ -1,5 +1,6 @@
 package isthmus.data;
 
+import isthmus.tensor.HostThreads;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -104,7 +105,7 @@ public final class BatchLoader implements AutoCloseable {
         for (int i = 0; i < ring.length; i++)
             ring[i] = new Batch(arena.allocate(images, 64), arena.allocate(labels, 64), options.batch());
         for (int i = 0; i < options.workers(); i++)
-            threads.add(Thread.ofPlatform().daemon().name("batches-" + i).start(this::work));
+            threads.add(HostThreads.start("batches-" + i, this::work));
     }
 
     /** Batches an epoch. */

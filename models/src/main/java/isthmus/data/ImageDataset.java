@@ -1,5 +1,6 @@
 package isthmus.data;
 
+import isthmus.tensor.HostThreads;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
@@ -215,7 +216,7 @@ public final class ImageDataset implements AutoCloseable {
         void run() {
             List<Thread> threads = new ArrayList<>();
             for (int i = 1; i < Math.min(options.threads(), table.rows()); i++)
-                threads.add(Thread.ofPlatform().daemon().name("decode-" + i).start(this::work));
+                threads.add(HostThreads.start("decode-" + i, this::work));
             work();
             for (Thread thread : threads)
                 join(thread);

@@ -1,5 +1,6 @@
 package isthmus.task;
 
+import isthmus.tensor.HostThreads;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.channels.FileChannel;
@@ -8,8 +9,9 @@ import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.SortedMap;
+import java.util.TreeMap;
 
 /**
  * The right to compute on some of the machine's cores, shared fairly with this user's other processes through file locks:
@@ -17,35 +19,42 @@ import java.util.List;
  * a process ends, however it ends. Threads of one process wait for each other as processes do.
  */
 public final class CoreLease implements AutoCloseable {
+    /** Another process's lock the system waits for; for one that this process has, Java has no way to wait but to ask again. */
     private static final long POLL_MS = 10;
 
-    private final List<FileChannel> held;
+    private final SortedMap<Integer, FileChannel> held;
 
-    private CoreLease(List<FileChannel> held) { this.held = held; }
+    private CoreLease(SortedMap<Integer, FileChannel> held) { this.held = held; }
 
-    /** Waits until {@code threads} of the machine's cores are free, and takes them; more than there are counts as all. */
+    /**
+     * Waits until {@code threads} of the machine's cores are free, and takes them; more than there are counts as all. Where
+     * threads are pinned, these are the only cores that will do.
+     */
     public static CoreLease acquire(int threads) throws IOException {
-        int cores = Runtime.getRuntime().availableProcessors();
-        int wanted = Math.min(threads, cores);
+        List<Integer> cores = HostThreads.cores();
+        int wanted = Math.min(threads, cores.size());
         Path folder = Files.createDirectories(userFolder().resolve("cores"));
-        List<FileChannel> held = new ArrayList<>();
+        SortedMap<Integer, FileChannel> held = new TreeMap<>();
         // Only who holds the gate takes cores, so two processes never wait for each other's.
         try (FileChannel gate = open(folder.resolve("gate")); FileLock turn = lock(gate)) {
-            for (int core = 0; held.size() < wanted; core = (core + 1) % cores) {
-                FileChannel channel = open(folder.resolve("core" + core));
-                boolean last = cores - core <= wanted - held.size();
+            for (int i = 0; held.size() < wanted; i = (i + 1) % cores.size()) {
+                FileChannel channel = open(folder.resolve("core" + cores.get(i)));
+                boolean last = cores.size() - i <= wanted - held.size();
                 FileLock lock = last ? lock(channel) : tryLock(channel);
-                if (lock != null) held.add(channel);
+                if (lock != null) held.put(cores.get(i), channel);
                 else
                     channel.close();
             }
             return new CoreLease(held);
         } catch (IOException | RuntimeException e) {
-            for (FileChannel c : held)
+            for (FileChannel c : held.values())
                 c.close();
             throw e;
         }
     }
+
+    /** The numbers of the cores that it has. */
+    public List<Integer> cores() { return List.copyOf(held.keySet()); }
 
     /** Waits for a lock that another process may hold, or another thread of this one, which Java refuses to wait for. */
     private static FileLock lock(FileChannel channel) throws IOException {
@@ -86,7 +95,7 @@ public final class CoreLease implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        for (FileChannel c : held)
+        for (FileChannel c : held.values())
             c.close();
     }
 }
