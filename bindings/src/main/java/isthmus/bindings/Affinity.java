@@ -18,7 +18,7 @@ public final class Affinity {
     private static final int MOST_CORES = 8192;
 
     /** Holds what the process may use: it must be asked before the first thread is pinned. */
-    private static final class Process {
+    private static final class AtStart {
         static final int[] CORES = cores();
     }
 
@@ -40,7 +40,7 @@ public final class Affinity {
     public static void release() {
         if (System.getProperty(PROPERTY) == null) return;
         var all = new BitSet(MOST_CORES);
-        Arrays.stream(Process.CORES).forEach(all::set);
+        Arrays.stream(AtStart.CORES).forEach(all::set);
         try (Arena scratch = Arena.ofConfined()) {
             MemorySegment mask = scratch.allocate(MOST_CORES / Byte.SIZE, Long.BYTES);
             mask.copyFrom(MemorySegment.ofArray(all.toLongArray()));
@@ -50,7 +50,7 @@ public final class Affinity {
 
     /** OpenMP's way to write the cores with these numbers. */
     static String places(String numbers) {
-        int[] cores = Process.CORES;
+        int[] cores = AtStart.CORES;
         return Arrays.stream(numbers.split(",", -1)).map(String::strip).map(n -> {
             if (!n.matches("\\d{1,5}") || Integer.parseInt(n) >= cores.length)
                 throw new IllegalArgumentException(PROPERTY + " is '" + numbers + "'; it names some of the "

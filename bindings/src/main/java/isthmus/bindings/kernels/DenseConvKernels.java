@@ -18,7 +18,7 @@ public final class DenseConvKernels {
         }
     }
 
-    /** Convolution; arguments as {@link Kernels#conv}, and {@code bytes} of scratch memory for the time of the call. */
+    /** Convolution; arguments as {@link WindowKernels#conv}, and {@code bytes} of scratch memory for the time of the call. */
     public static void convDense(MemorySegment window, MemorySegment x, MemorySegment w, MemorySegment bias,
             MemorySegment y, MemorySegment scratch, long bytes) {
         try {
