@@ -1,9 +1,10 @@
 /* Pooling over depth, height and width, channels-last; in two dimensions depth is 1. The backward passes gather: each
- * place of dx looks at the windows that cover it, so the same input gives the same bits. */
+ * place of dx looks at the windows that cover it, so the same input gives the same bits. Rows of x (or dx) and y (or dy), each
+ * one position's channels, are ldx and ldy apart. */
 #include "kernel.cuh"
 #include "window.cuh"
 
-template <class T> INLINE void max_pool(const Window &w, const T *x, T *y, unsigned char *position) {
+template <class T> INLINE void max_pool(const Window &w, const T *x, i64 ldx, T *y, i64 ldy, unsigned char *position) {
     EACH(i, outputs(w) * w.channels) {
         At o = output_at(w, i / w.channels);
         float best = -INFINITY_F;
@@ -12,7 +13,7 @@ template <class T> INLINE void max_pool(const Window &w, const T *x, T *y, unsig
         EACH_TAP(w, k) {
             i64 from = input_of(w, o, k);
             if (from >= 0) {
-                float v = to_float(x[from * w.channels + i % w.channels]);
+                float v = to_float(x[from * ldx + i % w.channels]);
                 if (!any || v > best || v != v) {
                     best = v;
                     where = tap;
@@ -22,12 +23,12 @@ template <class T> INLINE void max_pool(const Window &w, const T *x, T *y, unsig
             }
             tap++;
         }
-        y[i] = from_float<T>(best);
+        y[i / w.channels * ldy + i % w.channels] = from_float<T>(best);
         if (position) position[i] = (unsigned char)where;
     }
 }
 
-template <class T> INLINE void max_pool_backward(const Window &w, const T *dy, const unsigned char *position, T *dx) {
+template <class T> INLINE void max_pool_backward(const Window &w, const T *dy, i64 ldy, const unsigned char *position, T *dx, i64 ldx) {
     EACH(i, inputs(w) * w.channels) {
         At in = input_at(w, i / w.channels);
         float sum = 0;
@@ -35,49 +36,53 @@ template <class T> INLINE void max_pool_backward(const Window &w, const T *dy, c
         EACH_TAP(w, k) {
             i64 to = output_of(w, in, k);
             if (to >= 0 && position[to * w.channels + i % w.channels] == tap)
-                sum += to_float(dy[to * w.channels + i % w.channels]);
+                sum += to_float(dy[to * ldy + i % w.channels]);
             tap++;
         }
-        dx[i] = from_float<T>(sum);
+        dx[i / w.channels * ldx + i % w.channels] = from_float<T>(sum);
     }
 }
 
-template <class T> INLINE void avg_pool(const Window &w, const T *x, T *y) {
+template <class T> INLINE void avg_pool(const Window &w, const T *x, i64 ldx, T *y, i64 ldy) {
     float share = 1.0f / ((float)w.kernel[0] * w.kernel[1] * w.kernel[2]);
     EACH(i, outputs(w) * w.channels) {
         At o = output_at(w, i / w.channels);
         float sum = 0;
         EACH_TAP(w, k) {
             i64 from = input_of(w, o, k);
-            if (from >= 0) sum += to_float(x[from * w.channels + i % w.channels]);
+            if (from >= 0) sum += to_float(x[from * ldx + i % w.channels]);
         }
-        y[i] = from_float<T>(sum * share);
+        y[i / w.channels * ldy + i % w.channels] = from_float<T>(sum * share);
     }
 }
 
-template <class T> INLINE void avg_pool_backward(const Window &w, const T *dy, T *dx) {
+template <class T> INLINE void avg_pool_backward(const Window &w, const T *dy, i64 ldy, T *dx, i64 ldx) {
     float share = 1.0f / ((float)w.kernel[0] * w.kernel[1] * w.kernel[2]);
     EACH(i, inputs(w) * w.channels) {
         At in = input_at(w, i / w.channels);
         float sum = 0;
         EACH_TAP(w, k) {
             i64 to = output_of(w, in, k);
-            if (to >= 0) sum += to_float(dy[to * w.channels + i % w.channels]);
+            if (to >= 0) sum += to_float(dy[to * ldy + i % w.channels]);
         }
-        dx[i] = from_float<T>(sum * share);
+        dx[i / w.channels * ldx + i % w.channels] = from_float<T>(sum * share);
     }
 }
 
 #define POOL(S, T) \
-    KERNEL max_pool_##S(Window w, const T *x, T *y, unsigned char *position) { max_pool(w, x, y, position); } \
+    KERNEL max_pool_##S(Window w, const T *x, i64 ldx, T *y, i64 ldy, unsigned char *position) { \
+        max_pool(w, x, ldx, y, ldy, position); \
+    } \
     HOST_KERNEL(max_pool_##S) \
-    KERNEL max_pool_backward_##S(Window w, const T *dy, const unsigned char *position, T *dx) { \
-        max_pool_backward(w, dy, position, dx); \
+    KERNEL max_pool_backward_##S(Window w, const T *dy, i64 ldy, const unsigned char *position, T *dx, i64 ldx) { \
+        max_pool_backward(w, dy, ldy, position, dx, ldx); \
     } \
     HOST_KERNEL(max_pool_backward_##S) \
-    KERNEL avg_pool_##S(Window w, const T *x, T *y) { avg_pool(w, x, y); } \
+    KERNEL avg_pool_##S(Window w, const T *x, i64 ldx, T *y, i64 ldy) { avg_pool(w, x, ldx, y, ldy); } \
     HOST_KERNEL(avg_pool_##S) \
-    KERNEL avg_pool_backward_##S(Window w, const T *dy, T *dx) { avg_pool_backward(w, dy, dx); } \
+    KERNEL avg_pool_backward_##S(Window w, const T *dy, i64 ldy, T *dx, i64 ldx) { \
+        avg_pool_backward(w, dy, ldy, dx, ldx); \
+    } \
     HOST_KERNEL(avg_pool_backward_##S) \
     KERNEL global_avg_pool_##S(const T *x, T *y, i64 n, i64 s, i64 c) { \
         EACH(i, n * c) { \

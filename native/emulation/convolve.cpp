@@ -40,10 +40,14 @@ Geometry geometry(const Problem &p) {
     return g;
 }
 
+/* How far rows, each one position's channels, are apart: the stride of the last axis. */
+int64_t apart(const Descriptor *t) { return t->longs(TENSOR_STRIDES).back(); }
+
+/* Rows may lie further apart than they are long; nothing else may lie between others. */
 bool channels_last(const Descriptor *t) {
     auto dims = t->longs(DIMS), strides = t->longs(TENSOR_STRIDES);
-    int64_t step = dims[1];
-    if (strides[1] != 1) return false;
+    int64_t step = apart(t);
+    if (strides[1] != 1 || step < dims[1]) return false;
     for (size_t i = dims.size() - 1; i >= 2; i--) {
         if (strides[i] != step) return false;
         step *= dims[i];
@@ -51,12 +55,24 @@ bool channels_last(const Descriptor *t) {
     return strides[0] == step;
 }
 
-std::vector<float> read(const Descriptor *t, const void *p) {
+int64_t elements(const Descriptor *t) {
     int64_t n = 1;
     for (int64_t d : t->longs(DIMS)) n *= d;
+    return n;
+}
+
+std::vector<float> read(const Descriptor *t, const void *p) {
+    int64_t n = elements(t), c = t->longs(DIMS)[1], ld = apart(t);
     std::vector<float> v((size_t)n);
-    for (int64_t i = 0; i < n; i++) v[(size_t)i] = emulation::load(type_of(t), p, i);
+    for (int64_t r = 0; r < n / c; r++)
+        for (int64_t i = 0; i < c; i++) v[(size_t)(r * c + i)] = emulation::load(type_of(t), p, r * ld + i);
     return v;
+}
+
+void write(const Descriptor *t, void *p, const std::vector<float> &v) {
+    int64_t c = t->longs(DIMS)[1], ld = apart(t);
+    for (int64_t r = 0; r < (int64_t)v.size() / c; r++)
+        for (int64_t i = 0; i < c; i++) emulation::store(type_of(t), p, r * ld + i, v[(size_t)(r * c + i)]);
 }
 
 /* Calls visit(tap, row of x) for every tap of an output position; row is -1 in the padding. */
@@ -132,6 +148,8 @@ void one_group(const Problem &p, const Geometry &g, int64_t group, float *x, flo
 }
 } // namespace
 
+int64_t extent(const Descriptor *t) { return (elements(t) / t->longs(DIMS)[1] - 1) * apart(t) + t->longs(DIMS)[1]; }
+
 int read_problem(const Descriptor *op, Problem *p) {
     p->kind = op->kind;
     int first = op->kind == FORWARD ? 700 : op->kind == BACKWARD_DATA ? 706 : 712;
@@ -158,7 +176,7 @@ int read_problem(const Descriptor *op, Problem *p) {
         if (room < 0 || y[2 + i] != room / p->stride[i] + 1) return refuse(SHAPE_MISMATCH, "the output's size is wrong");
     }
     if (!channels_last(p->x) || !channels_last(p->w) || !channels_last(p->y))
-        return refuse(NOT_SUPPORTED_LAYOUT, "only packed channels-last tensors are emulated");
+        return refuse(NOT_SUPPORTED_LAYOUT, "only channels-last tensors are emulated");
     if (type_of(p->x) != type_of(p->y) || (op->kind != BACKWARD_FILTER && type_of(p->x) != type_of(p->w)))
         return refuse(NOT_SUPPORTED_DATA_TYPE, "operands of several types");
     return p->alpha == 1 && p->beta == 0 ? SUCCESS : refuse(NOT_SUPPORTED, "only alpha 1 and beta 0 are emulated");
@@ -172,7 +190,7 @@ int convolve(const Problem &p, void *x, void *w, void *y) {
     std::vector<float> &out = p.kind == FORWARD ? fy : p.kind == BACKWARD_DATA ? fx : fw;
     std::fill(out.begin(), out.end(), 0.0f);
     for (int64_t group = 0; group < g.groups; group++) one_group(p, g, group, fx.data(), fw.data(), fy.data());
-    for (size_t i = 0; i < out.size(); i++) emulation::store(type_of(result), to, (int64_t)i, out[i]);
+    write(result, to, out);
     return 0;
 }
 } // namespace cudnn

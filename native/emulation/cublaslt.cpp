@@ -7,7 +7,7 @@
 
 namespace {
 enum { OK = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
-enum { NO_EPILOGUE = 1, BIAS = 4, BIAS_GRADIENT = 512 };
+enum { NO_EPILOGUE = 1, BIAS = 4, RELU_BIAS = 6, BIAS_GRADIENT = 512 };
 enum { R_32F = 0, R_16F = 2, R_16BF = 14 };
 enum { COMPUTE_32F = 68, FAST_TF32 = 77 };
 
@@ -86,8 +86,9 @@ int product(const Desc &d, const Layout &a, const Layout &b, const Layout &c, co
     }
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++) {
-            float bias = d.epilogue == BIAS ? emulation::load(type_of(d.bias_type), (void *)d.bias, i) : 0;
-            emulation::store(type_of(c.type), pc, j * c.leading + i, fc[(size_t)(i * n + j)] + bias);
+            float bias = d.epilogue == BIAS || d.epilogue == RELU_BIAS ? emulation::load(type_of(d.bias_type), (void *)d.bias, i) : 0;
+            float v = fc[(size_t)(i * n + j)] + bias;
+            emulation::store(type_of(c.type), pc, j * c.leading + i, d.epilogue == RELU_BIAS && v < 0 ? 0 : v);
         }
     return 0;
 }
@@ -134,7 +135,7 @@ API int cublasLtMatmulDescSetAttribute(void *desc, int attribute, const void *va
     if (n != (attribute == 8 ? 8u : 4u)) return INVALID_VALUE;
     switch (attribute) {
         case 3: case 4: memcpy(&d->transposed[attribute - 3], value, 4); return OK;
-        case 7: memcpy(&d->epilogue, value, 4); return d->epilogue == NO_EPILOGUE || d->epilogue == BIAS || d->epilogue == BIAS_GRADIENT ? OK : NOT_SUPPORTED;
+        case 7: memcpy(&d->epilogue, value, 4); return d->epilogue == NO_EPILOGUE || d->epilogue == BIAS || d->epilogue == RELU_BIAS || d->epilogue == BIAS_GRADIENT ? OK : NOT_SUPPORTED;
         case 8: memcpy(&d->bias, value, 8); return OK;
         case 26: memcpy(&d->bias_type, value, 4); return OK;
         default: return INVALID_VALUE;
@@ -189,7 +190,7 @@ API int cublasLtMatmul(void *handle, void *desc, const void *alpha, const void *
         return INVALID_VALUE;
     const uint64_t *aligned = (const uint64_t *)algorithm + 1;
     if ((uint64_t)a % aligned[0] || (uint64_t)b % aligned[1] || (uint64_t)d % aligned[3]) return INVALID_VALUE;
-    int64_t vector = what.epilogue == BIAS ? m : what.epilogue == BIAS_GRADIENT ? n : 0;
+    int64_t vector = what.epilogue == BIAS || what.epilogue == RELU_BIAS ? m : what.epilogue == BIAS_GRADIENT ? n : 0;
     if (vector && (!known(what.bias_type) || !emulation::is_device(what.bias, (size_t)vector * emulation::size_of(type_of(what.bias_type)))))
         return INVALID_VALUE;
     return emulation::enqueue(stream, [=] { return product(what, x, y, z, a, b, d); }) == 0 ? OK : EXECUTION_FAILED;

@@ -257,9 +257,7 @@ int execute(Handle *handle, Descriptor *plan, Descriptor *pack) {
     for (int t = 0; t < 3; t++) {
         for (size_t i = 0; i < uids.size(); i++)
             if (uids[i] == tensors[t]->number(UID)) at[t] = pack->values.at(PACK_POINTERS).at<void *>(i);
-        size_t elements = 1;
-        for (int64_t d : tensors[t]->longs(DIMS)) elements *= (size_t)d;
-        size_t bytes = elements * emulation::size_of((emulation::Type)tensors[t]->values.at(DATA_TYPE).at<int>(0));
+        size_t bytes = (size_t)extent(tensors[t]) * emulation::size_of((emulation::Type)tensors[t]->values.at(DATA_TYPE).at<int>(0));
         if (!emulation::is_device((uint64_t)at[t], bytes))
             return refuse(BAD_PARAM, "tensor " + std::to_string(tensors[t]->number(UID)) + " lies outside of device memory");
         if ((uint64_t)at[t] % (uint64_t)tensors[t]->number(ALIGNMENT)) return refuse(2003, "a pointer is not aligned as its tensor says");

@@ -61,6 +61,9 @@ int refuse(int status, const std::string &why);
 /* The problem of an op, or a status and a text why there is none. */
 int read_problem(const Descriptor *op, Problem *problem);
 
+/* Elements from the first to the last of a channels-last tensor, both included. */
+int64_t extent(const Descriptor *t);
+
 /* Loops. Pointers are those of x, w and y. */
 int convolve(const Problem &p, void *x, void *w, void *y);
 } // namespace cudnn

@@ -2,6 +2,7 @@
 #define HOST_CUDA
 #include "../cuda/channels.cu"
 #include "../cuda/dice.cu"
+#include "../cuda/gate.cu"
 #include "../cuda/layout.cu"
 #include "../cuda/norm.cu"
 #include "../cuda/optim.cu"

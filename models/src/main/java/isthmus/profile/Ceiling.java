@@ -2,6 +2,7 @@ package isthmus.profile;
 
 import isthmus.op.Conv;
 import isthmus.op.Linear;
+import isthmus.op.LinearRelu;
 import isthmus.op.Node;
 import isthmus.tensor.Shape;
 
@@ -41,6 +42,7 @@ public record Ceiling(double bytesPerSecond, double matrixFlopsPerSecond, double
             case Conv.BackwardData c -> joinsChannels(n.in(1).shape());
             case Conv.BackwardWeights c -> joinsChannels(c.weight());
             case Linear l -> true;
+            case LinearRelu l -> true;
             case Linear.BackwardData l -> true;
             case Linear.BackwardWeights l -> true;
             default -> false;

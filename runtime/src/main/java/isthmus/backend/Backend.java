@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.ToLongFunction;
 
 /**
  * A device. Kernels are prepared for fixed shapes and element types, told their addresses once, and then run without
@@ -25,6 +26,15 @@ public interface Backend extends AutoCloseable {
      */
     Optional<Kernel> prepare(Node node, Function<Value, DType> types);
 
+    /**
+     * The same where kernels are made for how far rows are apart, too.
+     *
+     * @param strides elements between the rows of each value, as {@link Addresses#stride} will say
+     */
+    default Optional<Kernel> prepare(Node node, Function<Value, DType> types, ToLongFunction<Value> strides) {
+        return prepare(node, types);
+    }
+
     /** Whether this backend has a kernel for an op, of those that rewrites make and not every backend has. */
     default boolean lowers(Op op) {
         return true;
@@ -32,9 +42,12 @@ public interface Backend extends AutoCloseable {
 
     /**
      * Whether the node's kernel reads or writes this value where its rows (each one position's channels) are further apart
-     * than they are long, and begin at any element: {@link Addresses#stride}.
+     * than they are long, and begin at any element that {@link #rowAlignment} allows: {@link Addresses#stride}.
      */
     default boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) { return false; }
+
+    /** Of how many bytes the beginning and the distance of such rows are multiples. */
+    default int rowAlignment() { return 1; }
 
     /** The input over which the node's kernel may write its first result; -1 if there is none. */
     default int overwritten(Node node, Function<Value, DType> types) {

@@ -96,7 +96,7 @@ final class Layout {
             long at = 0;
             for (Value part : n.inputs()) {
                 boolean once = n.inputs().indexOf(part) == n.inputs().lastIndexOf(part);
-                if (once && isFree(part) && isStretchable(part)) place(part, n.out(0), at);
+                if (once && isFree(part) && isAligned(n.out(0), at) && isStretchable(part)) place(part, n.out(0), at);
                 at += Concat.channels(part.shape());
             }
         }
@@ -107,7 +107,7 @@ final class Layout {
             Node n = graph.nodes().get(i);
             if (!(n.op() instanceof Concat.Slice s) || pinned.test(n.in(0))) continue;
             Value out = n.out(0);
-            if (!isFree(out) || !readers.of(out).stream().allMatch(r -> takesRowsApart(r, out))) continue;
+            if (!isFree(out) || !isAligned(n.in(0), s.first()) || !readers.of(out).stream().allMatch(r -> takesRowsApart(r, out))) continue;
             idle[i] = true;
             place(out, n.in(0), s.first());
         }
@@ -117,6 +117,12 @@ final class Layout {
     private boolean isFree(Value v) {
         return v.role() == Value.Role.RESULT && parent[v.id()] == OWN && !rigid[v.id()] && !pinned.test(v)
                 && !readers.isKept(v);
+    }
+
+    /** Whether rows that begin at a column of another value's lie as the backend needs it. */
+    private boolean isAligned(Value whole, long at) {
+        long width = Concat.channels(whole.shape());
+        return (width | at) * types.apply(whole).bytes() % backend.rowAlignment() == 0;
     }
 
     /** Whether all who write and read a value take its rows further apart than they are long. */

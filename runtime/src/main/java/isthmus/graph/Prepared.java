@@ -84,7 +84,7 @@ final class Prepared implements AutoCloseable {
         for (int i = 0; i < scratch.length; i++) {
             Node node = graph.nodes().get(i);
             if (layout.isIdle(i)) continue;
-            Optional<Kernel> kernel = backend.prepare(node, this::type);
+            Optional<Kernel> kernel = backend.prepare(node, this::type, layout::stride);
             if (kernel.isEmpty()) {
                 missing.add(node.toString());
                 continue;

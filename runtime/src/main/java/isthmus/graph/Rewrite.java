@@ -17,6 +17,8 @@ public enum Rewrite {
     GRADIENT_SUMS,
     /** Squeeze-and-excitation in the passes of the normalisation before it; see {@link Gate}. */
     SQUEEZE_EXCITE,
+    /** ReLU at the end of a linear layer's matrix product; see {@link FuseLinear}. */
+    LINEAR_RELU,
     /** Cheap values are computed again rather than kept; see {@link Recompute}. */
     RECOMPUTE,
     /** Parts of a concatenation lie inside it, and slices inside what they are cut from; see {@link Layout}. */

@@ -67,6 +67,7 @@ public final class Rewrites {
     public Graph afterGradients(Graph graph, Backend backend) {
         Graph g = graph;
         if (has(Rewrite.SQUEEZE_EXCITE)) g = Gate.apply(g, backend::lowers);
+        if (has(Rewrite.LINEAR_RELU)) g = FuseLinear.apply(g, backend::lowers);
         if (has(Rewrite.GRADIENT_SUMS)) g = SumGradients.apply(g, backend::lowers);
         // A device's memory holds more than its step has time to spare.
         if (has(Rewrite.RECOMPUTE) && !backend.hasOwnMemory()) g = Recompute.apply(g);

@@ -7,12 +7,15 @@ import isthmus.backend.BackendProvider;
 import isthmus.backend.Backends;
 import isthmus.backend.Precision;
 import isthmus.op.Linear;
+import isthmus.op.Relu;
+import isthmus.op.Value;
 import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** A linear layer's bias and its gradient ride on the matrix products; that the numbers are right is the contract's test. */
 class LinearEpiloguesTest {
@@ -34,6 +37,19 @@ class LinearEpiloguesTest {
             run.run();
             assertEquals(List.of("cublasLt with bias", together ? "cublasLt with bias gradient" : "cublasLt",
                     "cublasLt"), run.kernels("linear"));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Precision.class)
+    void reluIsAnEpilogue(Precision precision) {
+        OpCase c = new OpCase("linear").arg("x", OpCase.Use.ACTIVATION, 5, 33).arg("w", OpCase.Use.WEIGHT, 7, 33)
+                .arg("b", OpCase.Use.WEIGHT, 7).build((g, in) -> g.apply("relu", new Relu(), g.apply("linear",
+                        new Linear(true, false), in.values().toArray(Value[]::new)).getFirst()).getFirst());
+        try (Backend backend = Backends.open("cuda-emulated", 1); OpRun run = new OpRun(c, backend, precision)) {
+            run.run();
+            assertEquals("cublasLt with bias and ReLU", run.kernels("linear_relu").getFirst());
+            assertEquals(List.of("own relu_backward"), run.kernels("relu"));
         }
     }
 }

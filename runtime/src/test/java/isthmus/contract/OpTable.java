@@ -71,6 +71,11 @@ final class OpTable {
                 .op(new Linear(true, false)));
         all.add(new OpCase("linear, logits").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 2, 5)
                 .arg("bias", WEIGHT, 2).op(new Linear(true, true)));
+        for (boolean logits : new boolean[]{false, true})
+            all.add(new OpCase("linear and ReLU" + (logits ? ", float32" : "")).arg("x", ACTIVATION, 3, 5)
+                    .arg("weight", WEIGHT, 4, 5).arg("bias", WEIGHT, 4)
+                    .build((g, in) -> g.apply("relu", new Relu(), g.apply("linear", new Linear(true, logits),
+                            in.values().toArray(Value[]::new)).getFirst()).getFirst()));
         all.add(new OpCase("linear, no bias").arg("x", ACTIVATION, 3, 5).arg("weight", WEIGHT, 4, 5)
                 .op(new Linear(false, false)));
         all.add(new OpCase("add of two weights, one gradient for both").arg("a", WEIGHT, 3, 4).arg("b", WEIGHT, 3, 4)

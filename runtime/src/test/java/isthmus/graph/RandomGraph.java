@@ -36,21 +36,30 @@ final class RandomGraph {
     static final String LOGITS = "logits";
 
     private final SplittableRandom random;
+    private final int unit;
     private final Graph graph = new Graph();
     private final List<Value> activations = new ArrayList<>();
     private int layers;
 
-    private RandomGraph(long seed) { random = new SplittableRandom(seed); }
+    private RandomGraph(long seed, int unit) {
+        this.random = new SplittableRandom(seed);
+        this.unit = unit;
+    }
 
     /** A forward pass with a loss; equal seeds give equal graphs. */
-    static Graph training(long seed) {
-        return new RandomGraph(seed).build();
+    static Graph training(long seed) { return training(seed, 1); }
+
+    /** The same with so many times the channels, as devices want rows to begin at multiples of 16 bytes. */
+    static Graph training(long seed, int unit) {
+        return new RandomGraph(seed, unit).build();
     }
+
+    private int channels(int most) { return unit * (1 + random.nextInt(most)); }
 
     private Graph build() {
         int batch = 1 + random.nextInt(3);
         Value image = graph.input(IMAGE,
-                new Spec(Shape.of(batch, 1 + random.nextInt(3), 4 + random.nextInt(4), 4 + random.nextInt(4)),
+                new Spec(Shape.of(batch, channels(3), 4 + random.nextInt(4), 4 + random.nextInt(4)),
                         Kind.FLOAT));
         activations.add(graph.apply(IMAGE, new Cast(Kind.ACTIVATION), image).getFirst());
         int depth = 3 + random.nextInt(8);
@@ -61,6 +70,9 @@ final class RandomGraph {
                 ? graph.apply("head", new Flatten(), x).getFirst()
                 : graph.apply("head", new Flatten(), graph.apply("head", new GlobalAvgPool(), x).getFirst())
                         .getFirst();
+        if (random.nextBoolean())
+            flat = graph.apply("hidden", new Relu(), graph.apply("hidden", new Linear(true, false), flat,
+                    weight("hidden.weight", 5, flat.shape().dim(1)), weight("hidden.bias", 5)).getFirst()).getFirst();
         int classes = 1 + random.nextInt(3);
         Value logits = graph.apply("head", new Linear(true, true), flat,
                 weight("head.weight", classes, flat.shape().dim(1)), weight("head.bias", classes)).getFirst();
@@ -94,7 +106,7 @@ final class RandomGraph {
 
     private Value conv(String label, Value x) {
         int kernel = random.nextBoolean() ? 3 : 1;
-        int channels = random.nextBoolean() ? x.shape().dim(1) : 1 + random.nextInt(4);
+        int channels = random.nextBoolean() ? x.shape().dim(1) : channels(4);
         return graph.apply(label, new Conv(Window.of(2, kernel, 1, kernel / 2), 1, false), x,
                 weight(label + ".weight", channels, x.shape().dim(1), kernel, kernel)).getFirst();
     }
@@ -113,7 +125,7 @@ final class RandomGraph {
     private Value transition(String label, Value x) {
         if (x.shape().dim(2) < 4 || x.shape().dim(3) < 4) return x;
         boolean bias = random.nextBoolean();
-        int channels = 1 + random.nextInt(4);
+        int channels = channels(4);
         List<Value> in = new ArrayList<>(List.of(x, weight(label + ".weight", channels, x.shape().dim(1), 1, 1)));
         if (bias) in.add(weight(label + ".bias", channels));
         Value y = graph.apply(label, new Conv(Window.of(2, 1, 1, 0), 1, bias), in.toArray(Value[]::new)).getFirst();

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import isthmus.backend.Backend;
+import isthmus.backend.BackendProvider;
 import isthmus.backend.Backends;
 import isthmus.backend.Precision;
 import isthmus.backend.ReferenceBackend;
@@ -18,6 +19,7 @@ import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.GatedNorm;
 import isthmus.op.Kind;
+import isthmus.op.LinearRelu;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
@@ -37,37 +39,70 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.LongStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is rewritten computes the same, and is rewritten. */
 class RewritesTest {
     private static Backend cpu;
+    /** The emulated one; null where it is not built. */
+    private static Backend cuda;
 
     @BeforeAll
-    static void open() { cpu = Backends.cpu(2); }
+    static void open() {
+        cpu = Backends.cpu(2);
+        BackendProvider emulation = Backends.all().stream().filter(p -> p.name().equals("cuda-emulated")).findFirst()
+                .orElseThrow();
+        if (emulation.problem().isEmpty()) cuda = emulation.open(1);
+    }
 
     @AfterAll
-    static void close() { cpu.close(); }
+    static void close() {
+        cpu.close();
+        if (cuda != null) cuda.close();
+    }
 
     static LongStream seeds() { return LongStream.range(0, 60); }
 
     @ParameterizedTest
     @MethodSource("seeds")
-    void rewrittenGraphsAgree(long seed) {
+    void rewrittenGraphsAgree(long seed) { agree(seed, 1, cpu); }
+
+    /** Of every other graph some rows begin where the device wants none to. */
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void rewrittenGraphsAgreeOnTheDevice(long seed) {
+        agree(seed, seed % 2 == 0 ? 4 : 1, backend("cuda-emulated"));
+    }
+
+    private static Backend backend(String name) {
+        if (name.equals(cpu.name())) return cpu;
+        Assumptions.assumeTrue(cuda != null, "the emulation is not built");
+        return cuda;
+    }
+
+    static Stream<Arguments> rewritesOfDevices() {
+        return Stream.of("cpu", "cuda-emulated")
+                .flatMap(device -> Stream.of(Rewrite.values()).map(r -> Arguments.of(device, r)));
+    }
+
+    private static void agree(long seed, int unit, Backend backend) {
         Map<String, float[]> expected;
         try (ReferenceBackend reference = new ReferenceBackend()) {
-            expected = run(seed, reference, Rewrites.only());
+            expected = run(seed, unit, reference, Rewrites.only());
         }
         List<Rewrites> choices = new ArrayList<>(List.of(Rewrites.only(), Rewrites.all()));
         for (Rewrite r : Rewrite.values())
             choices.add(Rewrites.only(r));
         for (Rewrites rewrites : choices) {
-            Map<String, float[]> got = run(seed, cpu, rewrites);
+            Map<String, float[]> got = run(seed, unit, backend, rewrites);
             assertEquals(expected.keySet(), got.keySet());
             expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
                     () -> what + " with " + rewrites));
@@ -80,11 +115,17 @@ class RewritesTest {
     void rewrittenForwardPassesAgree(long seed) {
         Graph plain = Rewrites.only().beforeGradients(RandomGraph.training(seed));
         Map<String, float[]> expected = Trial.run(plain, cpu, Rewrites.only());
+        forwardAgrees(expected, seed, cpu);
+        if (cuda != null) forwardAgrees(expected, seed, cuda);
+    }
+
+    private static void forwardAgrees(Map<String, float[]> expected, long seed, Backend backend) {
         Rewrites all = Rewrites.all();
-        Graph graph = all.afterGradients(all.beforeGradients(RandomGraph.training(seed)), cpu);
-        Map<String, float[]> got = Trial.run(graph, cpu, all);
+        Graph graph = all.afterGradients(all.beforeGradients(RandomGraph.training(seed)), backend);
+        Map<String, float[]> got = Trial.run(graph, backend, all);
         assertEquals(expected.keySet(), got.keySet());
-        expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f, what));
+        expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
+                () -> what + " on " + backend.name()));
     }
 
     @Test
@@ -97,8 +138,8 @@ class RewritesTest {
         assertTrue(joined >= 5, joined + " of all drawn graphs");
     }
 
-    private static Map<String, float[]> run(long seed, Backend backend, Rewrites rewrites) {
-        Graph graph = rewrites.beforeGradients(RandomGraph.training(seed));
+    private static Map<String, float[]> run(long seed, int unit, Backend backend, Rewrites rewrites) {
+        Graph graph = rewrites.beforeGradients(RandomGraph.training(seed, unit));
         Gradients.append(graph, RandomGraph.LOSS);
         return Trial.run(rewrites.afterGradients(graph, backend), backend, rewrites);
     }
@@ -117,19 +158,23 @@ class RewritesTest {
 
     /** Without the rewrite the same would not hold. */
     @ParameterizedTest
-    @EnumSource(Rewrite.class)
-    void everyRewriteTakesPlaceInDenseNet(Rewrite r) {
+    @MethodSource("rewritesOfDevices")
+    void everyRewriteTakesPlaceInDenseNet(String device, Rewrite r) {
+        Backend backend = backend(device);
         Rewrites without = Rewrites.parse("-" + r.option());
         assertEquals(EnumSet.complementOf(EnumSet.of(r)), without.applied());
-        Facts with = facts(Rewrites.all());
-        Facts but = facts(without);
+        Facts with = facts(Rewrites.all(), "densenet121", backend);
+        Facts but = facts(without, "densenet121", backend);
         switch (r) {
             case NORM_FUSION -> assertTrue(with.normsAndRelus == 121 && but.normsAndRelus == 242);
             case POOL_FIRST -> assertTrue(with.convFlops < 0.95 * but.convFlops && with.pooledConvs == 3);
             case SHARED_STATISTICS -> assertTrue(with.statisticsBytes < 0.5 * but.statisticsBytes);
             case GRADIENT_SUMS -> assertTrue(with.adds == 0 && but.adds == 58 && with.addingPasses == 58);
             case SQUEEZE_EXCITE -> assertEquals(0, with.gates); // EfficientNet's, below
-            case RECOMPUTE -> assertTrue(with.passes > but.passes);
+            case RECOMPUTE -> assertTrue(backend.hasOwnMemory()
+                    ? with.passes == but.passes
+                    : with.passes > but.passes);
+            case LINEAR_RELU -> assertEquals(0, with.linearRelus); // ConvNet2's, below
             case CHANNEL_BLOCKS -> assertTrue(with.copiedBytes < 0.5 * but.copiedBytes, with + " " + but);
             case IN_PLACE -> assertTrue(with.inPlace > 100 && but.inPlace == 0);
         }
@@ -139,25 +184,24 @@ class RewritesTest {
 
     /** What a compiled training step of DenseNet-121 consists of. */
     private record Facts(long arena, long normsAndRelus, long passes, double convFlops, long pooledConvs,
-            long statisticsBytes,
-            long adds, long addingPasses, long gates, long copiedBytes, long inPlace) {}
+            long statisticsBytes, long adds, long addingPasses, long gates, long copiedBytes, long inPlace,
+            long linearRelus) {}
 
-    private static Facts facts(Rewrites rewrites) { return facts(rewrites, "densenet121"); }
-
-    private static Facts facts(Rewrites rewrites, String model) {
+    private static Facts facts(Rewrites rewrites, String model, Backend backend) {
+        backend.enter();
         Graph plain = Zoo.model(model, Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, true);
         Value logits = plain.outputs().get(Model.LOGITS);
         Value labels = plain.input("labels", new Spec(logits.shape(), Kind.FLOAT));
         plain.output("loss", plain.apply("loss", new BceWithLogits(List.of()), logits, labels).getFirst());
         Graph forward = rewrites.beforeGradients(plain);
         Gradients.append(forward, "loss");
-        Graph graph = rewrites.afterGradients(forward, cpu);
+        Graph graph = rewrites.afterGradients(forward, backend);
         try (Arena arena = Arena.ofConfined()) {
-            WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
-            WeightBuffer gradients = WeightBuffer.allocate(graph.table(), arena);
-            try (Program p = Program.compile(graph, cpu, Precision.BF16, weights, gradients, null, 0,
+            WeightBuffer weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
+            WeightBuffer gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
+            try (Program p = Program.compile(graph, backend, Precision.BF16, weights, gradients, null, 0,
                     rewrites)) {
-                assertEquals(Program.arenaBytes(graph, cpu, Precision.BF16, rewrites), p.plan().bytes());
+                assertEquals(Program.arenaBytes(graph, backend, Precision.BF16, rewrites), p.plan().bytes());
                 return facts(p);
             }
         }
@@ -178,7 +222,14 @@ class RewritesTest {
                 nodes.stream().filter(n -> n.op() instanceof NormBackward).filter(n -> n.inputs().stream()
                         .anyMatch(v -> v.shape().equals(n.out(0).shape()) && p.layout().root(v) == p.layout()
                                 .root(n.out(0))))
-                        .count());
+                        .count(),
+                count(nodes, LinearRelu.class));
+    }
+
+    /** The rewrite alone would not say that none are left: on a device, layers write to their places themselves. */
+    @Test
+    void theDeviceCopiesNoActivationsInDenseNet() {
+        assertEquals(0, facts(Rewrites.all(), "densenet121", backend("cuda-emulated")).copiedBytes);
     }
 
     private static long passes(List<Node> nodes) {
@@ -192,16 +243,26 @@ class RewritesTest {
     }
 
     @Test
-    void squeezeExciteTakesPlaceInEfficientNet() {
-        Facts with = facts(Rewrites.all(), "efficientnet_b0");
-        Facts but = facts(Rewrites.parse("-squeeze-excite"), "efficientnet_b0");
+    void reluEndsTheDevicesMatrixProducts() {
+        Backend device = backend("cuda-emulated");
+        assertEquals(1, facts(Rewrites.all(), "convnet2", device).linearRelus);
+        assertEquals(0, facts(Rewrites.parse("-linear-relu"), "convnet2", device).linearRelus);
+        assertEquals(0, facts(Rewrites.all(), "convnet2", cpu).linearRelus);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "cuda-emulated"})
+    void squeezeExciteTakesPlaceInEfficientNet(String name) {
+        Backend backend = backend(name);
+        Facts with = facts(Rewrites.all(), "efficientnet_b0", backend);
+        Facts but = facts(Rewrites.parse("-squeeze-excite"), "efficientnet_b0", backend);
         assertEquals(2 * 16, with.gates);
         assertEquals(0, but.gates);
         assertEquals(but.adds - 16, with.adds);
         assertTrue(with.arena < but.arena, with + " " + but);
         Graph evaluation = Zoo.model("efficientnet_b0", Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, false);
         Rewrites all = Rewrites.all();
-        assertEquals(2 * 16, all.afterGradients(all.beforeGradients(evaluation), cpu).nodes().stream()
+        assertEquals(2 * 16, all.afterGradients(all.beforeGradients(evaluation), backend).nodes().stream()
                 .filter(n -> n.op().name().startsWith("norm_")).count());
     }
 

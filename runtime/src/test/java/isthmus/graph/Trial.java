@@ -19,8 +19,8 @@ final class Trial {
         Map<String, float[]> results = new TreeMap<>();
         backend.enter();
         try (Arena arena = Arena.ofConfined()) {
-            WeightBuffer weights = WeightBuffer.allocate(graph.table(), arena);
-            WeightBuffer gradients = WeightBuffer.allocate(graph.table(), arena);
+            WeightBuffer weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
+            WeightBuffer gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
             graph.parameters().keySet().forEach(name -> fill(weights.slice(name), name));
             try (Program program = Program.compile(graph, backend, Precision.FP32, weights, gradients, null, 0,
                     rewrites)) {
@@ -30,6 +30,8 @@ final class Trial {
                 for (String name : graph.outputs().keySet())
                     results.put("output " + name, program.output(name).toArray(ValueLayout.JAVA_FLOAT));
             }
+            backend.toHost(weights.segment());
+            backend.toHost(gradients.segment());
             graph.parameterGradients().keySet().forEach(
                     name -> results.put("gradient of " + name, gradients.slice(name).toArray(ValueLayout.JAVA_FLOAT)));
             graph.parameters().keySet().forEach(

@@ -17,6 +17,7 @@ public final class CublasLtConstants {
     public static final int CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE = 26;
     public static final int CUBLASLT_EPILOGUE_DEFAULT = 1;
     public static final int CUBLASLT_EPILOGUE_BIAS = 4;
+    public static final int CUBLASLT_EPILOGUE_RELU_BIAS = 6;
     public static final int CUBLASLT_EPILOGUE_BGRADB = 512;
     public static final int CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES = 1;
     public static final int CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES = 5;

@@ -62,9 +62,9 @@ final class ConvChoice {
 
     private static ConvEngine fastest(Device device, ConvProblem problem, List<ConvEngine> all) {
         try (Arena memory = Arena.ofConfined(); Arena arguments = Arena.ofShared()) {
-            long x = device.allocate(problem.x().elements() * problem.type().bytes(), memory);
+            long x = device.allocate(problem.extentX() * problem.type().bytes(), memory);
             long w = device.allocate(problem.w().elements() * Float.BYTES, memory);
-            long y = device.allocate(problem.y().elements() * problem.type().bytes(), memory);
+            long y = device.allocate(problem.extentY() * problem.type().bytes(), memory);
             long scratch = device.allocate(all.stream().mapToLong(ConvEngine::scratch).max().orElse(0), memory);
             ConvEngine best = all.getFirst();
             float least = Float.MAX_VALUE;

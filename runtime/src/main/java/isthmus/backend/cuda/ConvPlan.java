@@ -72,8 +72,6 @@ final class ConvPlan implements AutoCloseable {
     private static final long X = 1;
     private static final long W = 2;
     private static final long Y = 3;
-    /** Bytes that every tensor's address is a multiple of. */
-    private static final long ALIGNMENT = 16;
     /** More configurations than any heuristic has given; the float32 ones without TF32 stand at the end of its list. */
     private static final int MOST_CONFIGURATIONS = 128;
     /** One engine comes in tens of variants, and none is best for all shapes. */
@@ -136,9 +134,9 @@ final class ConvPlan implements AutoCloseable {
         cudnn.setFloat(op, d.alpha, 1);
         cudnn.setFloat(op, d.beta, 0);
         descriptor(op, d.convolution, convolution());
-        descriptor(op, d.x, tensor(X, problem.x(), problem.type()));
-        descriptor(op, d.w, tensor(W, problem.w(), problem.weightType()));
-        descriptor(op, d.y, tensor(Y, problem.y(), problem.type()));
+        descriptor(op, d.x, tensor(X, problem.x(), problem.ldx(), problem.type()));
+        descriptor(op, d.w, tensor(W, problem.w(), problem.w().dim(1), problem.weightType()));
+        descriptor(op, d.y, tensor(Y, problem.y(), problem.ldy(), problem.type()));
         if (!cudnn.finishIfSupported(op)) return null;
         MemorySegment g = make(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
         target.setHandle(g, CUDNN_ATTR_OPERATIONGRAPH_HANDLE);
@@ -150,12 +148,12 @@ final class ConvPlan implements AutoCloseable {
         cudnn.setPointers(of, attribute, CUDNN_TYPE_BACKEND_DESCRIPTOR, value);
     }
 
-    /** Channels-last strides of a logical NC... shape. */
-    private MemorySegment tensor(long id, Shape shape, DType type) {
+    /** Channels-last strides of a logical NC... shape whose rows are so far apart. */
+    private MemorySegment tensor(long id, Shape shape, long apart, DType type) {
         MemorySegment t = make(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
         long[] dims = new long[shape.rank()];
         long[] strides = new long[shape.rank()];
-        long step = shape.dim(1);
+        long step = apart;
         for (int i = shape.rank() - 1; i > 1; i--) {
             strides[i] = step;
             step *= shape.dim(i);
@@ -168,7 +166,7 @@ final class ConvPlan implements AutoCloseable {
         cudnn.setLongs(t, CUDNN_ATTR_TENSOR_DIMENSIONS, dims);
         cudnn.setLongs(t, CUDNN_ATTR_TENSOR_STRIDES, strides);
         cudnn.setLongs(t, CUDNN_ATTR_TENSOR_UNIQUE_ID, id);
-        cudnn.setLongs(t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, ALIGNMENT);
+        cudnn.setLongs(t, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, Rows.ALIGNMENT);
         cudnn.finish(t);
         return t;
     }

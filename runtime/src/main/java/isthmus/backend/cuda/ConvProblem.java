@@ -30,12 +30,22 @@ import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.util.List;
 import java.util.function.Function;
+import java.util.function.ToLongFunction;
 
 /**
  * One convolution, forward or one of its derivatives, as cuDNN has it: x {@code [N,C,...]}, w {@code [O,C/G,...]},
  * y {@code [N,O,...]}, all channels-last, with the derivative in the place of what it is derived by.
+ *
+ * @param ldx how many elements x's rows, each one position's channels, are apart
+ * @param ldy the same of y
  */
-record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y, DType type, DType result) {
+record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y, DType type, DType result, long ldx,
+        long ldy) {
+    /** Of rows that lie close together. */
+    ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y, DType type, DType result) {
+        this(direction, window, x, w, y, type, result, x.dim(1), y.dim(1));
+    }
+
     /** Which of the three is computed. */
     enum Direction {
         /** y. */
@@ -74,22 +84,28 @@ record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y
     }
 
     /** What a convolution's node asks for, best first: not every engine of half precision writes float32. */
-    static List<ConvProblem> of(Node n, Function<Value, DType> types) {
+    static List<ConvProblem> of(Node n, Function<Value, DType> types, ToLongFunction<Value> strides) {
         DType type = types.apply(n.in(0));
-        Shape first = n.in(0).shape();
-        Shape second = n.in(1).shape();
+        Value a = n.in(0);
+        Value b = n.in(1);
+        Value out = n.out(0);
         return switch (n.op()) {
-            case Conv op ->
-                List.of(new ConvProblem(Direction.FORWARD, op.window(), first, second, n.out(0).shape(), type, type));
-            case Conv.BackwardData op ->
-                List.of(new ConvProblem(Direction.DATA, op.window(), op.x(), second, first, type, type));
+            case Conv op -> List.of(new ConvProblem(Direction.FORWARD, op.window(), a.shape(), b.shape(), out.shape(), type,
+                    type, strides.applyAsLong(a), strides.applyAsLong(out)));
+            case Conv.BackwardData op -> List.of(new ConvProblem(Direction.DATA, op.window(), op.x(), b.shape(), a.shape(),
+                    type, type, strides.applyAsLong(out), strides.applyAsLong(a)));
             case Conv.BackwardWeights op -> {
-                ConvProblem exact = new ConvProblem(Direction.WEIGHTS, op.window(), first, op.weight(), second, type,
-                        DType.F32);
+                ConvProblem exact = new ConvProblem(Direction.WEIGHTS, op.window(), a.shape(), op.weight(), b.shape(),
+                        type, DType.F32, strides.applyAsLong(a), strides.applyAsLong(b));
                 yield type == DType.F32 ? List.of(exact) : List.of(exact, exact.into(type));
             }
             default -> throw new IllegalArgumentException("no convolution: " + n.op().name());
         };
+    }
+
+    /** The same of rows that lie close together. */
+    static List<ConvProblem> of(Node n, Function<Value, DType> types) {
+        return of(n, types, v -> v.shape().dim(1));
     }
 
     /** Channels of x for each of w's: the number of groups. */
@@ -102,12 +118,31 @@ record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y
 
     /** The same with another type of result. */
     ConvProblem into(DType other) {
-        return new ConvProblem(direction, window, x, w, y, type, other);
+        return new ConvProblem(direction, window, x, w, y, type, other, ldx, ldy);
     }
+
+    /** The same with rows of x and y that are so far apart. */
+    ConvProblem apart(long distanceX, long distanceY) {
+        return new ConvProblem(direction, window, x, w, y, type, result, distanceX, distanceY);
+    }
+
+    /** The same with rows that lie close together. */
+    ConvProblem packed() { return apart(x.dim(1), y.dim(1)); }
+
+    /** Whether they do. */
+    boolean isPacked() { return equals(packed()); }
+
+    /** Elements from the first to the last of x, both included. */
+    long extentX() { return extent(x, ldx); }
+
+    /** The same of y. */
+    long extentY() { return extent(y, ldy); }
+
+    private static long extent(Shape s, long apart) { return (s.elements() / s.dim(1) - 1) * apart + s.dim(1); }
 
     /** All that cuDNN's choice depends on, on one line. */
     String key() {
         return direction + " " + type + " " + result + " x" + x + " w" + w + " s" + window.stride() + " p"
-                + window.padding() + " d" + window.dilation();
+                + window.padding() + " d" + window.dilation() + (isPacked() ? "" : " rows " + ldx + " " + ldy);
     }
 }

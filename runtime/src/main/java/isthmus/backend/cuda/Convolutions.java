@@ -17,6 +17,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.function.ToLongFunction;
 
 /** Convolutions by the engine that is fastest for their shape: one of cuDNN's, or our own for depthwise ones. */
 final class Convolutions {
@@ -27,8 +28,9 @@ final class Convolutions {
 
     private Convolutions() {}
 
-    static Kernel forward(Device d, Node n, Function<Value, DType> types) {
-        ConvEngine engine = choose(d, ConvProblem.of(n, types));
+    static Kernel forward(Device d, Node n, Function<Value, DType> types,
+            ToLongFunction<Value> strides) {
+        ConvEngine engine = choose(d, ConvProblem.of(n, types, strides));
         Shape y = n.out(0).shape();
         boolean bias = ((Conv) n.op()).bias();
         long copy = ComputeCopy.bytes(n.in(1), types.apply(n.in(0)));
@@ -41,8 +43,9 @@ final class Convolutions {
         }, engine::close);
     }
 
-    static Kernel backwardData(Device d, Node n, Function<Value, DType> types) {
-        ConvEngine engine = choose(d, ConvProblem.of(n, types));
+    static Kernel backwardData(Device d, Node n, Function<Value, DType> types,
+            ToLongFunction<Value> strides) {
+        ConvEngine engine = choose(d, ConvProblem.of(n, types, strides));
         long copy = ComputeCopy.bytes(n.in(1), types.apply(n.in(0)));
         return new CudaKernel(d, engine.name(), copy + engine.scratch(), (a, to) -> {
             MemorySegment w = ComputeCopy.of(n.in(1), types.apply(n.in(0)), a, d, to);
@@ -50,8 +53,9 @@ final class Convolutions {
         }, engine::close);
     }
 
-    static Kernel backwardWeights(Device d, Node n, Function<Value, DType> types) {
-        ConvEngine engine = choose(d, ConvProblem.of(n, types));
+    static Kernel backwardWeights(Device d, Node n, Function<Value, DType> types,
+            ToLongFunction<Value> strides) {
+        ConvEngine engine = choose(d, ConvProblem.of(n, types, strides));
         Shape y = n.in(1).shape();
         long columns = y.dim(1);
         boolean bias = ((Conv.BackwardWeights) n.op()).bias();

@@ -4,6 +4,7 @@ import isthmus.backend.Backend;
 import isthmus.backend.DeviceUpdate;
 import isthmus.backend.Feed;
 import isthmus.backend.Kernel;
+import isthmus.backend.NormRows;
 import isthmus.backend.Precision;
 import isthmus.backend.WeightMath;
 import isthmus.bindings.NativeMemory;
@@ -21,14 +22,15 @@ import isthmus.op.DiceCrossEntropy;
 import isthmus.op.Dropout;
 import isthmus.op.Flatten;
 import isthmus.op.Focal;
+import isthmus.op.GatedNorm;
 import isthmus.op.GlobalAvgPool;
 import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
+import isthmus.op.LinearRelu;
 import isthmus.op.LossScale;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
-import isthmus.op.NormBackward;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
@@ -48,6 +50,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.ToLongFunction;
 
 /** The backend for NVIDIA GPUs: a table from op to lowering. */
 final class CudaBackend implements Backend {
@@ -56,14 +59,22 @@ final class CudaBackend implements Backend {
         Kernel lower(Device device, Node node, Function<Value, DType> types);
     }
 
+    /** The same of kernels that are made for how far rows are apart, too. */
+    private interface Spaced {
+        Kernel lower(Device device, Node node, Function<Value, DType> types, ToLongFunction<Value> strides);
+    }
+
     /** System property: false makes all calls anew in every step instead of recording them once, for tools that look at each. */
     static final String GRAPHS = "isthmus.cuda.graphs";
 
+    private static final Map<Class<? extends Op>, Spaced> SPACED = Map.of(
+            Conv.class, Convolutions::forward,
+            Conv.BackwardData.class, Convolutions::backwardData,
+            Conv.BackwardWeights.class, Convolutions::backwardWeights);
+
     private static final Map<Class<? extends Op>, Lowering> LOWERINGS = Map.ofEntries(
-            Map.entry(Conv.class, Convolutions::forward),
-            Map.entry(Conv.BackwardData.class, Convolutions::backwardData),
-            Map.entry(Conv.BackwardWeights.class, Convolutions::backwardWeights),
             Map.entry(Linear.class, Linears::forward),
+            Map.entry(LinearRelu.class, Linears::forwardRelu),
             Map.entry(Linear.BackwardData.class, Linears::backwardData),
             Map.entry(Linear.BackwardWeights.class, Linears::backwardWeights),
             Map.entry(ChannelStatistics.class, Norms::statistics),
@@ -71,6 +82,10 @@ final class CudaBackend implements Backend {
             Map.entry(Normalize.class, Norms::forward),
             Map.entry(Normalize.BackwardPass.class, Norms::backward),
             Map.entry(Normalize.FrozenBackwardPass.class, Norms::frozenBackward),
+            Map.entry(GatedNorm.Means.class, Gates::means),
+            Map.entry(GatedNorm.Scaled.class, Gates::scaled),
+            Map.entry(GatedNorm.Factors.class, Gates::factors),
+            Map.entry(GatedNorm.BackwardPass.class, Gates::backward),
             Map.entry(GroupNorm.class, Norms::group),
             Map.entry(GroupNorm.BackwardPass.class, Norms::groupBackward),
             Map.entry(Relu.class, Elementwise.plain("relu")),
@@ -125,14 +140,29 @@ final class CudaBackend implements Backend {
 
     @Override
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
-        Lowering lowering = LOWERINGS.get(node.op().getClass());
-        return lowering == null ? Optional.empty() : Optional.of(lowering.lower(device, node, types));
+        return prepare(node, types, v -> Concat.channels(v.shape()));
     }
 
     @Override
-    public boolean lowers(Op op) {
-        return LOWERINGS.containsKey(op.getClass()) && !(op instanceof NormBackward b && b.adds());
+    public Optional<Kernel> prepare(Node node, Function<Value, DType> types, ToLongFunction<Value> strides) {
+        Spaced spaced = SPACED.get(node.op().getClass());
+        if (spaced != null) return Optional.of(spaced.lower(device, node, types, strides));
+        return Optional.ofNullable(LOWERINGS.get(node.op().getClass())).map(l -> l.lower(device, node, types));
     }
+
+    @Override
+    public boolean lowers(Op op) { return SPACED.containsKey(op.getClass()) || LOWERINGS.containsKey(op.getClass()); }
+
+    @Override
+    public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {
+        return Rows.mayBeApart(node, value);
+    }
+
+    @Override
+    public int rowAlignment() { return Rows.ALIGNMENT; }
+
+    @Override
+    public int overwritten(Node node, Function<Value, DType> types) { return NormRows.overwritten(node); }
 
     @Override
     public MemorySegment allocate(long bytes, Arena owner) { return twins.allocate(bytes, owner); }

@@ -104,14 +104,15 @@ final class Elementwise {
 
     static Kernel concat(Device d, Node n, Function<Value, DType> types) {
         DType type = types.apply(n.out(0));
-        long width = Concat.channels(n.out(0).shape());
         return new CudaKernel(d, "own concat", 0, (a, to) -> {
+            Rows y = Rows.of(a, n.out(0));
             long at = 0;
             for (Value v : n.inputs()) {
-                long c = Concat.channels(v.shape());
-                copy(d, to, type, a.of(v), c, a.of(n.out(0)).asSlice(at * type.bytes()), width,
-                        v.shape().elements() / c, c);
-                at += c;
+                Rows x = Rows.of(a, v);
+                Rows place = y.column(at, type);
+                at += Concat.channels(v.shape());
+                // What was written to its place needs no copy.
+                if (x.at().address() != place.at().address()) copy(d, to, type, x, place, v.shape());
             }
         });
     }
@@ -119,19 +120,16 @@ final class Elementwise {
     static Kernel slice(Device d, Node n, Function<Value, DType> types) {
         Concat.Slice op = (Concat.Slice) n.op();
         DType type = types.apply(n.out(0));
-        long width = Concat.channels(n.in(0).shape());
         return new CudaKernel(d, "own slice", 0,
-                (a, to) -> copy(d, to, type, a.of(n.in(0)).asSlice((long) op.first() * type.bytes()), width,
-                        a.of(n.out(0)), op.channels(), n.in(0).shape().elements() / width, op.channels()));
+                (a, to) -> copy(d, to, type, Rows.of(a, n.in(0)).column(op.first(), type), Rows.of(a, n.out(0)),
+                        n.out(0).shape()));
     }
 
-    private static void copy(Device d, Launches to, DType type, MemorySegment x, long ldx, MemorySegment y, long ldy,
-            long rows, long c) {
-        final long widest = 16;
-        boolean wide = ((x.address() | y.address() | ldx * type.bytes() | ldy * type.bytes() | c * type.bytes())
-                % widest) == 0;
-        to.add("copy_columns", suffix(type) + (wide ? "_wide" : "_v1"), Grid.over(rows * c, d), x, ldx, y, ldy, rows,
-                c);
+    private static void copy(Device d, Launches to, DType type, Rows x, Rows y, Shape s) {
+        long c = Concat.channels(s);
+        boolean wide = c * type.bytes() % Rows.ALIGNMENT == 0 && x.isAligned(type) && y.isAligned(type);
+        to.add("copy_columns", suffix(type) + (wide ? "_wide" : "_v1"), Grid.over(s.elements(), d), x.at(), x.apart(),
+                y.at(), y.apart(), s.elements() / c, c);
     }
 
     static Kernel scale(Device d, Node n, Function<Value, DType> types) {

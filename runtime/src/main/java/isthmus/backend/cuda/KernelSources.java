@@ -19,7 +19,7 @@ import java.util.Map;
  */
 final class KernelSources implements AutoCloseable {
     private static final String FOLDER = "isthmus/native/cuda/";
-    private static final List<String> HEADERS = List.of("kernel.cuh", "window.cuh");
+    private static final List<String> HEADERS = List.of("kernel.cuh", "window.cuh", "norm.cuh");
     /** Files, by the names of their kernels up to the element type. */
     private static final Map<String, String> FILES = files();
 
@@ -37,6 +37,7 @@ final class KernelSources implements AutoCloseable {
                 "layout channels_first channels_last column_sum add_bias",
                 "norm norm_sums norm_statistics norm_apply norm_backward_sums norm_backward_finish norm_backward_apply"
                         + " frozen_norm_backward update_statistics",
+                "gate gate_sums gate_finish gate_scale gate_backward_sums gate_backward_apply",
                 "pool max_pool max_pool_backward avg_pool avg_pool_backward global_avg_pool global_avg_pool_backward",
                 "loss loss_scale cross_entropy bce_with_logits focal smooth_l1",
                 "dice dice_sums dice_finish dice_gradient",

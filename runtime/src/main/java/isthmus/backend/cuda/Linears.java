@@ -21,13 +21,21 @@ final class Linears {
     private Linears() {}
 
     static Kernel forward(Device d, Node n, Function<Value, DType> types) {
+        return forward(d, n, types, ((Linear) n.op()).bias() ? Product.Epilogue.BIAS : Product.Epilogue.NONE);
+    }
+
+    static Kernel forwardRelu(Device d, Node n, Function<Value, DType> types) {
+        return forward(d, n, types, Product.Epilogue.BIAS_RELU);
+    }
+
+    private static Kernel forward(Device d, Node n, Function<Value, DType> types, Product.Epilogue epilogue) {
         DType type = types.apply(n.in(0));
         DType result = types.apply(n.out(0));
         Shape x = n.in(0).shape();
         Shape w = n.in(1).shape();
-        boolean bias = n.inputs().size() > 2;
+        boolean bias = epilogue != Product.Epilogue.NONE;
         Product p = Product.of(d, matrix(x, type, false), matrix(w, type, true),
-                new Product.Result(result, ALIGNED, bias ? Product.Epilogue.BIAS : Product.Epilogue.NONE, result));
+                new Product.Result(result, ALIGNED, epilogue, result));
         long weights = ComputeCopy.bytes(n.in(1), type);
         // The library adds a bias of the result's type.
         long vector = bias ? copyBytes(n.in(2).shape(), result) : 0;

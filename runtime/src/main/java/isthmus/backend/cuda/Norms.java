@@ -7,6 +7,7 @@ import isthmus.backend.Kernel;
 import isthmus.op.Activation;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
+import isthmus.op.NormBackward;
 import isthmus.op.Normalize;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
@@ -24,7 +25,7 @@ final class Norms {
     private Norms() {}
 
     /** Rows of one sample, channels, samples and groups, and how many blocks share a sample's rows. */
-    private record Extent(DType type, long rows, long c, long samples, long groups, int splits) {
+    record Extent(DType type, long rows, long c, long samples, long groups, int splits) {
         static Extent batch(Device d, Shape s, DType type) {
             return of(d, type, s.elements() / s.dim(1), s.dim(1), 1, s.dim(1));
         }
@@ -46,10 +47,15 @@ final class Norms {
         /** Bytes of the partial sums. */
         long partial() { return samples * splits * 2 * c * Float.BYTES; }
 
+        /** Bytes of the partial sums and the coefficients of a backward pass. */
+        long backwardScratch() { return partial() + 2 * samples * groups * Float.BYTES; }
+
+        /** Rows that lie close together. */
+        Rows rows(MemorySegment at) { return new Rows(at, c); }
+
         /** Packs of 16 bytes if all lies well. */
-        boolean wide(MemorySegment... memory) {
-            final long widest = 16;
-            return c * type.bytes() % widest == 0 && Stream.of(memory).allMatch(m -> m.address() % widest == 0);
+        boolean wide(Rows... all) {
+            return c * type.bytes() % Rows.ALIGNMENT == 0 && Stream.of(all).allMatch(r -> r.isAligned(type));
         }
 
         String name(boolean wide) { return suffix(type) + (wide ? "_wide" : "_v1"); }
@@ -76,14 +82,14 @@ final class Norms {
     static Kernel statistics(Device d, Node n, Function<Value, DType> types) {
         Extent e = Extent.batch(d, n.in(0).shape(), types.apply(n.in(0)));
         return new CudaKernel(d, "own channel_statistics", e.partial(),
-                (a, to) -> statistics(d, e, to, a.of(n.in(0)), a.of(n.out(0)), a.of(n.out(1)), a.scratch()));
+                (a, to) -> statistics(d, e, to, Rows.of(a, n.in(0)), a.of(n.out(0)), a.of(n.out(1)), a.scratch()));
     }
 
-    private static void statistics(Device d, Extent e, Launches to, MemorySegment x, MemorySegment mean,
+    private static void statistics(Device d, Extent e, Launches to, Rows x, MemorySegment mean,
             MemorySegment variance, MemorySegment partial) {
         boolean wide = e.wide(x);
-        to.add("norm_sums", e.name(wide), e.grid(wide, e.splits), x, e.c, e.rows, e.c, partial);
-        to.add("norm_statistics", suffix(e.type), Grid.over(e.samples * e.groups, d), partial, x, e.c, (long) e.splits,
+        to.add("norm_sums", e.name(wide), e.grid(wide, e.splits), x.at(), x.apart(), e.rows, e.c, partial);
+        to.add("norm_statistics", suffix(e.type), Grid.over(e.samples * e.groups, d), partial, x.at(), x.apart(), (long) e.splits,
                 e.samples, e.rows, e.c, e.groups, mean, variance);
     }
 
@@ -98,70 +104,81 @@ final class Norms {
         Normalize op = (Normalize) n.op();
         Extent e = Extent.batch(d, n.in(0).shape(), types.apply(n.in(0)));
         return new CudaKernel(d, "own batch_norm" + op.activation().suffix(), 0,
-                (a, to) -> apply(d, e, to, a.of(n.in(0)), a.of(n.in(1)), a.of(n.in(2)), a.of(n.in(3)), a.of(n.in(4)),
-                        op.epsilon(), op.residual() ? a.of(n.in(5)) : MemorySegment.NULL, op.activation(),
-                        a.of(n.out(0))));
+                (a, to) -> apply(d, e, to, Rows.of(a, n.in(0)), a.of(n.in(1)), a.of(n.in(2)), a.of(n.in(3)),
+                        a.of(n.in(4)), op.epsilon(), op.residual() ? e.rows(a.of(n.in(5))) : Rows.NONE, op.activation(),
+                        Rows.of(a, n.out(0))));
     }
 
     static Kernel group(Device d, Node n, Function<Value, DType> types) {
         GroupNorm op = (GroupNorm) n.op();
         Extent e = Extent.group(d, n.in(0).shape(), types.apply(n.in(0)), op.groups());
         return new CudaKernel(d, "own group_norm" + op.activation().suffix(), e.partial(), (a, to) -> {
-            statistics(d, e, to, a.of(n.in(0)), a.of(n.out(1)), a.of(n.out(2)), a.scratch());
-            apply(d, e, to, a.of(n.in(0)), a.of(n.out(1)), a.of(n.out(2)), a.of(n.in(1)), a.of(n.in(2)), op.epsilon(),
-                    op.residual() ? a.of(n.in(3)) : MemorySegment.NULL, op.activation(), a.of(n.out(0)));
+            Rows x = Rows.of(a, n.in(0));
+            statistics(d, e, to, x, a.of(n.out(1)), a.of(n.out(2)), a.scratch());
+            apply(d, e, to, x, a.of(n.out(1)), a.of(n.out(2)), a.of(n.in(1)), a.of(n.in(2)), op.epsilon(),
+                    op.residual() ? e.rows(a.of(n.in(3))) : Rows.NONE, op.activation(), Rows.of(a, n.out(0)));
         });
     }
 
-    private static void apply(Device d, Extent e, Launches to, MemorySegment x, MemorySegment mean,
-            MemorySegment variance, MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual,
-            Activation activation, MemorySegment y) {
+    private static void apply(Device d, Extent e, Launches to, Rows x, MemorySegment mean,
+            MemorySegment variance, MemorySegment gamma, MemorySegment beta, float epsilon, Rows residual,
+            Activation activation, Rows y) {
         boolean wide = e.wide(x, residual, y);
-        to.add("norm_apply", e.name(wide), e.apply(d, wide), x, e.c, mean, variance, e.groups, gamma, beta, epsilon,
-                residual, code(activation), y, e.c, e.rows, e.c);
+        to.add("norm_apply", e.name(wide), e.apply(d, wide), x.at(), x.apart(), mean, variance, e.groups, gamma,
+                beta, epsilon, residual.at(), code(activation), y.at(), y.apart(), e.rows, e.c);
     }
 
     static Kernel backward(Device d, Node n, Function<Value, DType> types) {
         Normalize.BackwardPass op = (Normalize.BackwardPass) n.op();
         Extent e = Extent.batch(d, n.in(0).shape(), types.apply(n.in(0)));
-        return backward(d, n, e, op.epsilon(), op.activation(), op.masked(), op.constant());
+        return backward(d, n, e, op.epsilon(), op.activation(), op.constant());
     }
 
     static Kernel groupBackward(Device d, Node n, Function<Value, DType> types) {
         GroupNorm.BackwardPass op = (GroupNorm.BackwardPass) n.op();
         Extent e = Extent.group(d, n.in(0).shape(), types.apply(n.in(0)), op.groups());
-        return backward(d, n, e, op.epsilon(), op.activation(), op.masked(), false);
+        return backward(d, n, e, op.epsilon(), op.activation(), false);
     }
 
-    private static Kernel backward(Device d, Node n, Extent e, float epsilon, Activation activation, boolean masked,
+    private static Kernel backward(Device d, Node n, Extent e, float epsilon, Activation activation,
             boolean constant) {
-        long coefficients = 2 * e.samples * e.groups * Float.BYTES;
-        return new CudaKernel(d, "own " + n.op().name() + activation.suffix(), e.partial() + coefficients,
-                (a, to) -> backward(d, e, to, new Pass(n, a, epsilon, activation, masked, constant)));
+        String name = "own " + n.op().name() + activation.suffix() + (((NormBackward) n.op()).adds() ? "+add" : "");
+        return new CudaKernel(d, name, e.backwardScratch(),
+                (a, to) -> backward(d, e, to, new Pass(n, a, epsilon, activation, constant)));
     }
 
-    private record Pass(Node n, Addresses a, float epsilon, Activation activation, boolean masked, boolean constant) {
+    private record Pass(Node n, Addresses a, float epsilon, Activation activation, boolean constant) {
         MemorySegment in(int i) { return a.of(n.in(i)); }
 
         MemorySegment out(int i) { return a.of(n.out(i)); }
+
+        NormBackward op() { return (NormBackward) n.op(); }
     }
 
     private static void backward(Device d, Extent e, Launches to, Pass p) {
-        MemorySegment x = p.in(0);
+        Rows x = Rows.of(p.a, p.n.in(0));
+        Rows dx = Rows.of(p.a, p.n.out(0));
+        Rows add = p.op().adds() ? Rows.of(p.a, p.n.inputs().getLast()) : Rows.NONE;
         MemorySegment dy = p.in(1);
-        MemorySegment y = p.masked ? p.in(6) : MemorySegment.NULL;
-        MemorySegment branch = p.masked ? p.out(3) : MemorySegment.NULL;
+        MemorySegment y = p.op().masked() ? p.in(6) : MemorySegment.NULL;
+        MemorySegment branch = p.op().masked() ? p.out(3) : MemorySegment.NULL;
         MemorySegment partial = p.a.scratch().asSlice(0, e.partial());
         MemorySegment coefficient = p.a.scratch().asSlice(e.partial());
         int activation = code(p.activation);
-        boolean wide = e.wide(x, dy, y, branch, p.out(0));
-        to.add("norm_backward_sums", e.name(wide), e.grid(wide, e.splits), x, e.c, y, dy, e.c, p.in(2), p.in(3),
+        boolean wide = e.wide(x, e.rows(dy), e.rows(y), e.rows(branch), add, dx);
+        to.add("norm_backward_sums", e.name(wide), e.grid(wide, e.splits), x.at(), x.apart(), y, dy, p.in(2), p.in(3),
                 e.groups, p.in(4), p.in(5), p.epsilon, activation, e.rows, e.c, partial);
-        to.add("norm_backward_finish", "", Grid.over(e.c + e.samples * e.groups, d), partial, p.in(4),
-                (long) e.splits, e.samples, e.rows, e.c, e.groups, p.constant ? 1 : 0, p.out(1), p.out(2),
-                coefficient);
-        to.add("norm_backward_apply", e.name(wide), e.apply(d, wide), x, e.c, y, dy, e.c, p.in(2), p.in(3), e.groups,
-                p.in(4), p.in(5), p.epsilon, activation, coefficient, p.out(0), branch, e.rows, e.c);
+        finish(d, e, to, p.in(4), p.constant, p.out(1), p.out(2), p.a.scratch());
+        to.add("norm_backward_apply", e.name(wide), e.apply(d, wide), x.at(), x.apart(), y, dy, p.in(2), p.in(3),
+                e.groups, p.in(4), p.in(5), p.epsilon, activation, coefficient, add.at(), add.apart(), dx.at(),
+                dx.apart(), branch, e.rows, e.c);
+    }
+
+    /** From the sums of a backward pass in scratch memory: dgamma, dbeta, and behind the sums the coefficients of dx. */
+    static void finish(Device d, Extent e, Launches to, MemorySegment gamma, boolean constant, MemorySegment dgamma,
+            MemorySegment dbeta, MemorySegment scratch) {
+        to.add("norm_backward_finish", "", Grid.over(e.c + e.samples * e.groups, d), scratch, gamma, (long) e.splits,
+                e.samples, e.rows, e.c, e.groups, constant ? 1 : 0, dgamma, dbeta, scratch.asSlice(e.partial()));
     }
 
     static Kernel frozenBackward(Device d, Node n, Function<Value, DType> types) {
@@ -175,7 +192,7 @@ final class Norms {
     }
 
     /** The kernels' number of an activation. */
-    private static int code(Activation activation) {
+    static int code(Activation activation) {
         return switch (activation) {
             case NONE -> 0;
             case RELU -> 1;

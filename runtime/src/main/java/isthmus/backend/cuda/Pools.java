@@ -21,7 +21,7 @@ final class Pools {
         var w = new Launches.Geometry(((MaxPool) n.op()).window(), n.in(0).shape(), n.out(0).shape(), 1);
         return new CudaKernel(d, "own max_pool", 0,
                 (a, to) -> to.add("max_pool", suffix(types.apply(n.in(0))), Grid.over(n.out(0).shape().elements(), d),
-                        w, a.of(n.in(0)), a.of(n.out(0)), a.of(n.out(1))));
+                        w, a.of(n.in(0)), a.stride(n.in(0)), a.of(n.out(0)), a.stride(n.out(0)), a.of(n.out(1))));
     }
 
     static Kernel maxBackward(Device d, Node n, Function<Value, DType> types) {
@@ -29,14 +29,14 @@ final class Pools {
         var w = new Launches.Geometry(op.window(), op.x(), n.in(0).shape(), 1);
         return new CudaKernel(d, "own max_pool_backward", 0,
                 (a, to) -> to.add("max_pool_backward", suffix(types.apply(n.in(0))), Grid.over(op.x().elements(), d), w,
-                        a.of(n.in(0)), a.of(n.in(1)), a.of(n.out(0))));
+                        a.of(n.in(0)), a.stride(n.in(0)), a.of(n.in(1)), a.of(n.out(0)), a.stride(n.out(0))));
     }
 
     static Kernel average(Device d, Node n, Function<Value, DType> types) {
         var w = new Launches.Geometry(((AvgPool) n.op()).window(), n.in(0).shape(), n.out(0).shape(), 1);
         return new CudaKernel(d, "own avg_pool", 0,
                 (a, to) -> to.add("avg_pool", suffix(types.apply(n.in(0))), Grid.over(n.out(0).shape().elements(), d),
-                        w, a.of(n.in(0)), a.of(n.out(0))));
+                        w, a.of(n.in(0)), a.stride(n.in(0)), a.of(n.out(0)), a.stride(n.out(0))));
     }
 
     static Kernel averageBackward(Device d, Node n, Function<Value, DType> types) {
@@ -44,7 +44,7 @@ final class Pools {
         var w = new Launches.Geometry(op.window(), op.x(), n.in(0).shape(), 1);
         return new CudaKernel(d, "own avg_pool_backward", 0,
                 (a, to) -> to.add("avg_pool_backward", suffix(types.apply(n.in(0))), Grid.over(op.x().elements(), d), w,
-                        a.of(n.in(0)), a.of(n.out(0))));
+                        a.of(n.in(0)), a.stride(n.in(0)), a.of(n.out(0)), a.stride(n.out(0))));
     }
 
     static Kernel global(Device d, Node n, Function<Value, DType> types) {

@@ -3,6 +3,7 @@ package isthmus.backend.cuda;
 import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_EPILOGUE_BGRADB;
 import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_EPILOGUE_BIAS;
 import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_EPILOGUE_DEFAULT;
+import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_EPILOGUE_RELU_BIAS;
 import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE;
 import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_MATMUL_DESC_BIAS_POINTER;
 import static isthmus.bindings.cublas.CublasLtConstants.CUBLASLT_MATMUL_DESC_EPILOGUE;
@@ -42,6 +43,7 @@ final class Product implements AutoCloseable {
     /** What is done beside the product. */
     enum Epilogue {
         NONE(CUBLASLT_EPILOGUE_DEFAULT, ""), BIAS(CUBLASLT_EPILOGUE_BIAS, " with bias"),
+        BIAS_RELU(CUBLASLT_EPILOGUE_RELU_BIAS, " with bias and ReLU"),
         /** The columns' sums of the left operand as it lies, transposed; see {@link Product#bias}. */
         BIAS_GRADIENT(CUBLASLT_EPILOGUE_BGRADB, " with bias gradient");
 

@@ -5,6 +5,7 @@ import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_B
 
 import isthmus.backend.Backend;
 import isthmus.backend.Kernel;
+import isthmus.backend.NormRows;
 import isthmus.backend.Shelf;
 import isthmus.bindings.NativeMemory;
 import isthmus.bindings.onednn.OneDnn;
@@ -160,6 +161,9 @@ final class CpuBackend implements Backend {
                 .map(k -> new HalfStorage(k, node, types, half.get()));
     }
 
+    @Override
+    public boolean lowers(Op op) { return LOWERINGS.containsKey(op.getClass()); }
+
     private static Optional<DType> stored(Node node, Function<Value, DType> types) {
         return HalfStorage.of(node, types, Dnnl.may(DNNL_CPU_ISA_AVX512_CORE));
     }
@@ -168,12 +172,12 @@ final class CpuBackend implements Backend {
     public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {
         if (stored(node, types).isPresent()) return false;
         return node.op() instanceof Concat || node.op() instanceof Concat.Slice
-                || NormKernels.takesRowsApart(node, value);
+                || NormRows.takesRowsApart(node, value);
     }
 
     @Override
     public int overwritten(Node node, Function<Value, DType> types) {
-        return stored(node, types).isPresent() ? -1 : NormKernels.overwritten(node);
+        return stored(node, types).isPresent() ? -1 : NormRows.overwritten(node);
     }
 
     @Override

@@ -4,59 +4,20 @@ import isthmus.backend.Addresses;
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.Kernels;
 import isthmus.op.Activation;
-import isthmus.op.ChannelStatistics;
-import isthmus.op.GatedNorm;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
-import isthmus.op.Normalization;
 import isthmus.op.Normalize;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
-import java.util.List;
 import java.util.function.Function;
 
 /** Batch and group normalisation by our own kernels: one pass for what oneDNN would take two or three. */
 final class NormKernels {
     private NormKernels() {}
-
-    /**
-     * Whether a kernel takes rows of x (and dx, and what is added to it) further apart than they are long; and single rows, of
-     * one number a channel, wherever they begin.
-     */
-    static boolean takesRowsApart(Node n, Value v) {
-        return switch (n.op()) {
-            case ChannelStatistics s -> true;
-            case UpdateStatistics s -> true;
-            case Normalization z -> isRow(v) || takes(n, v, !z.residual());
-            case NormBackward b -> isRow(v) || takes(n, v, b.adds());
-            default -> false;
-        };
-    }
-
-    private static boolean isRow(Value v) { return v.shape().rank() == 1; }
-
-    /** Forward x, and y without a residual; backward x, dx and the last input where it is added: each in one role only. */
-    private static boolean takes(Node n, Value v, boolean more) {
-        boolean backward = n.op() instanceof NormBackward;
-        int last = n.inputs().size() - 1;
-        List<Value> others = n.inputs().subList(1, backward && more ? last : last + 1);
-        if (others.contains(v)) return false;
-        return v.equals(n.in(0)) || (v.equals(n.out(0)) && (backward || more))
-                || (backward && more && v.equals(n.in(last)));
-    }
-
-    /** What is added to dx, or dy, may become dx. */
-    static int overwritten(Node n) {
-        return switch (n.op()) {
-            case NormBackward b -> b.adds() ? n.inputs().size() - 1 : 1;
-            case GatedNorm.BackwardPass b -> 1;
-            default -> -1;
-        };
-    }
 
     /** The C library's number of an activation. */
     static int code(Activation activation) {

@@ -116,16 +116,21 @@ class RealPlansTest {
         throw new AssertionError("cuDNN has no engine for " + problems.getFirst().key());
     }
 
+    private static String text(String gpu, int capability, int multiprocessors, int shared, int blocks, int threads)
+            throws IOException {
+        return devices().get(DATA_SHEET).replace("H200", gpu).replace("\"deviceVer\": 900",
+                "\"deviceVer\": " + capability).replace("132", "" + multiprocessors).replace("232448", "" + shared)
+                .replace("\"maxCtasPerSM\": 32", "\"maxCtasPerSM\": " + blocks)
+                .replace("\"maxThreadsPerSM\": 2048", "\"maxThreadsPerSM\": " + threads);
+    }
+
     /** Turing to Blackwell, by what their data sheets say beside what is common to all: bf16 came with Ampere. */
     @ParameterizedTest
     @CsvSource({"T4,750,40,65536,16,1024", "A100,800,108,166912,32,2048", "RTX 4090,890,128,101376,24,1536",
             "B200,1000,148,232448,32,2048", "RTX 5090,1200,170,101376,24,1536"})
     void cudnnHasAPlanOnEveryGeneration(String gpu, int capability, int multiprocessors, int shared, int blocks,
             int threads) throws IOException {
-        String text = devices().get(DATA_SHEET).replace("H200", gpu).replace("\"deviceVer\": 900",
-                "\"deviceVer\": " + capability).replace("132", "" + multiprocessors).replace("232448", "" + shared)
-                .replace("\"maxCtasPerSM\": 32", "\"maxCtasPerSM\": " + blocks)
-                .replace("\"maxThreadsPerSM\": 2048", "\"maxThreadsPerSM\": " + threads);
+        String text = text(gpu, capability, multiprocessors, shared, blocks, threads);
         final int ampere = 800;
         try (ConvTarget target = ConvTarget.described(cudnn, text)) {
             for (String line : List.of("resnet34,3,224,32", "efficientnet_b0,3,224,32", "segresnet,1,96,2")) {
@@ -170,6 +175,40 @@ class RealPlansTest {
             return plan.candidates().isEmpty();
         } catch (NativeException e) {
             return true;
+        }
+    }
+
+    /**
+     * DenseNet's layers write 32 channels into a wide block, and read their gradients from one, without a copy: cuDNN has the
+     * same engines for them as for a value of its own.
+     */
+    @ParameterizedTest
+    @CsvSource({"H200,900,132,232448,32,2048", "T4,750,40,65536,16,1024", "A100,800,108,166912,32,2048",
+            "RTX 4090,890,128,101376,24,1536", "B200,1000,148,232448,32,2048", "RTX 5090,1200,170,101376,24,1536"})
+    void cudnnHasTheSameEnginesForChannelsOfAWideBlock(String gpu, int capability, int multiprocessors, int shared,
+            int blocks, int threads) throws IOException {
+        final int growth = 32;
+        Map<Integer, Integer> widths = Map.of(56, 256, 28, 512, 14, 1024, 7, 1024);
+        try (ConvTarget target = ConvTarget.described(cudnn,
+                text(gpu, capability, multiprocessors, shared, blocks, threads))) {
+            int plans = 0;
+            for (Node n : convolutions("densenet121", 3, 224, 256)) {
+                ConvProblem packed = ConvProblem.of(n, v -> DType.F16).getLast();
+                if (packed.y().dim(1) != growth) continue;
+                ConvProblem apart = packed.apart(packed.ldx(), widths.get(packed.y().dim(3)));
+                List<String> names = names(target, apart);
+                assertFalse(names.isEmpty(), apart.key());
+                assertEquals(names(target, packed), names, apart.key());
+                plans += names.size();
+            }
+            System.out.printf("RealPlansTest: cuDNN %d, %s: %d plans for channels of DenseNet's blocks%n",
+                    cudnn.version(), gpu, plans);
+        }
+    }
+
+    private List<String> names(ConvTarget target, ConvProblem p) {
+        try (ConvPlan plan = new ConvPlan(target, p, false)) {
+            return plan.candidates().stream().map(ConvPlan.Candidate::name).toList();
         }
     }
 
