@@ -59,7 +59,7 @@ struct Normal {
 };
 
 /* A thread's channels of them: h = (x - m) inverse, z = h g + shift. */
-template <int V> struct Channels {
+template <int V> struct Numbers {
     float m[V], inverse[V], g[V], shift[V];
 
     INLINE_MEMBER void start(const Normal &n, const Place &p, i64 c) {
@@ -98,7 +98,7 @@ INLINE void backward_sums(const T *x, i64 ldx, const T *y, U upstream, const Nor
 #pragma unroll
     for (int j = 0; j < V; j++) a[j] = b[j] = 0;
     if (p.channel < c) {
-        Channels<V> k;
+        Numbers<V> k;
         k.start(n, p, c);
         upstream.start(p, rows, c);
         const T *from = x + p.sample * rows * ldx + p.channel;
@@ -127,7 +127,7 @@ INLINE void backward_apply(const T *x, i64 ldx, const T *y, U upstream, const No
                            i64 c) {
     Place p = place<V>();
     if (p.channel >= c) return;
-    Channels<V> k;
+    Numbers<V> k;
     float first[V], second[V];
     k.start(n, p, c);
     upstream.start(p, rows, c);

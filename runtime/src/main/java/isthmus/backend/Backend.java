@@ -47,7 +47,9 @@ public interface Backend extends AutoCloseable {
     default boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) { return false; }
 
     /** Of how many bytes the beginning and the distance of such rows are multiples. */
-    default int rowAlignment() { return 1; }
+    default int rowAlignment() {
+        return 1;
+    }
 
     /** The input over which the node's kernel may write its first result; -1 if there is none. */
     default int overwritten(Node node, Function<Value, DType> types) {

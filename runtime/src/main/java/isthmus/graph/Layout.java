@@ -107,7 +107,9 @@ final class Layout {
             Node n = graph.nodes().get(i);
             if (!(n.op() instanceof Concat.Slice s) || pinned.test(n.in(0))) continue;
             Value out = n.out(0);
-            if (!isFree(out) || !isAligned(n.in(0), s.first()) || !readers.of(out).stream().allMatch(r -> takesRowsApart(r, out))) continue;
+            if (!isFree(out) || !isAligned(n.in(0), s.first())
+                    || !readers.of(out).stream().allMatch(r -> takesRowsApart(r, out)))
+                continue;
             idle[i] = true;
             place(out, n.in(0), s.first());
         }

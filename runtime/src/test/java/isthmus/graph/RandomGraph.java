@@ -47,7 +47,9 @@ final class RandomGraph {
     }
 
     /** A forward pass with a loss; equal seeds give equal graphs. */
-    static Graph training(long seed) { return training(seed, 1); }
+    static Graph training(long seed) {
+        return training(seed, 1);
+    }
 
     /** The same with so many times the channels, as devices want rows to begin at multiples of 16 bytes. */
     static Graph training(long seed, int unit) {

@@ -78,9 +78,7 @@ class RewritesTest {
     /** Of every other graph some rows begin where the device wants none to. */
     @ParameterizedTest
     @MethodSource("seeds")
-    void rewrittenGraphsAgreeOnTheDevice(long seed) {
-        agree(seed, seed % 2 == 0 ? 4 : 1, backend("cuda-emulated"));
-    }
+    void rewrittenGraphsAgreeOnTheDevice(long seed) { agree(seed, seed % 2 == 0 ? 4 : 1, backend("cuda-emulated")); }
 
     private static Backend backend(String name) {
         if (name.equals(cpu.name())) return cpu;

@@ -103,7 +103,8 @@ class RealLibrariesTest {
         CublasLt lt = new CublasLt(library);
         MemorySegment desc = lt.createDesc(CublasLtConstants.CUBLAS_COMPUTE_32F, CublasLtConstants.CUDA_R_32F);
         lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_TRANSA, CublasLtConstants.CUBLAS_OP_T);
-        lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_EPILOGUE, CublasLtConstants.CUBLASLT_EPILOGUE_RELU_BIAS);
+        lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_EPILOGUE,
+                CublasLtConstants.CUBLASLT_EPILOGUE_RELU_BIAS);
         lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_EPILOGUE, CublasLtConstants.CUBLASLT_EPILOGUE_BGRADB);
         lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, CublasLtConstants.CUDA_R_16F);
         lt.setDesc(desc, CublasLtConstants.CUBLASLT_MATMUL_DESC_BIAS_POINTER, MemorySegment.ofAddress(16));

@@ -90,10 +90,12 @@ record ConvProblem(Direction direction, Window window, Shape x, Shape w, Shape y
         Value b = n.in(1);
         Value out = n.out(0);
         return switch (n.op()) {
-            case Conv op -> List.of(new ConvProblem(Direction.FORWARD, op.window(), a.shape(), b.shape(), out.shape(), type,
-                    type, strides.applyAsLong(a), strides.applyAsLong(out)));
-            case Conv.BackwardData op -> List.of(new ConvProblem(Direction.DATA, op.window(), op.x(), b.shape(), a.shape(),
-                    type, type, strides.applyAsLong(out), strides.applyAsLong(a)));
+            case Conv op ->
+                List.of(new ConvProblem(Direction.FORWARD, op.window(), a.shape(), b.shape(), out.shape(), type,
+                        type, strides.applyAsLong(a), strides.applyAsLong(out)));
+            case Conv.BackwardData op ->
+                List.of(new ConvProblem(Direction.DATA, op.window(), op.x(), b.shape(), a.shape(),
+                        type, type, strides.applyAsLong(out), strides.applyAsLong(a)));
             case Conv.BackwardWeights op -> {
                 ConvProblem exact = new ConvProblem(Direction.WEIGHTS, op.window(), a.shape(), op.weight(), b.shape(),
                         type, DType.F32, strides.applyAsLong(a), strides.applyAsLong(b));

@@ -75,10 +75,12 @@ final class Gates {
         long positions = n.in(0).shape().elementsFrom(2);
         int activation = Norms.code(op.activation());
         boolean wide = e.wide(e.rows(in[0]), e.rows(in[1]), e.rows(in[6]), e.rows(in[7]), e.rows(dx));
-        to.add("gate_backward_sums", e.name(wide), e.grid(wide, e.splits()), in[0], in[1], in[6], in[7], positions, in[2],
+        to.add("gate_backward_sums", e.name(wide), e.grid(wide, e.splits()), in[0], in[1], in[6], in[7], positions,
+                in[2],
                 in[3], in[4], in[5], op.epsilon(), activation, e.rows(), e.c(), a.scratch());
         Norms.finish(d, e, to, in[4], false, a.of(n.out(1)), a.of(n.out(2)), a.scratch());
-        to.add("gate_backward_apply", e.name(wide), e.apply(d, wide), in[0], in[1], in[6], in[7], positions, in[2], in[3],
+        to.add("gate_backward_apply", e.name(wide), e.apply(d, wide), in[0], in[1], in[6], in[7], positions, in[2],
+                in[3],
                 in[4], in[5], op.epsilon(), activation, a.scratch().asSlice(e.partial()), dx, e.rows(), e.c());
     }
 }

@@ -48,7 +48,9 @@ final class Norms {
         long partial() { return samples * splits * 2 * c * Float.BYTES; }
 
         /** Bytes of the partial sums and the coefficients of a backward pass. */
-        long backwardScratch() { return partial() + 2 * samples * groups * Float.BYTES; }
+        long backwardScratch() {
+            return partial() + 2 * samples * groups * Float.BYTES;
+        }
 
         /** Rows that lie close together. */
         Rows rows(MemorySegment at) { return new Rows(at, c); }
@@ -89,7 +91,8 @@ final class Norms {
             MemorySegment variance, MemorySegment partial) {
         boolean wide = e.wide(x);
         to.add("norm_sums", e.name(wide), e.grid(wide, e.splits), x.at(), x.apart(), e.rows, e.c, partial);
-        to.add("norm_statistics", suffix(e.type), Grid.over(e.samples * e.groups, d), partial, x.at(), x.apart(), (long) e.splits,
+        to.add("norm_statistics", suffix(e.type), Grid.over(e.samples * e.groups, d), partial, x.at(), x.apart(),
+                (long) e.splits,
                 e.samples, e.rows, e.c, e.groups, mean, variance);
     }
 

@@ -42,8 +42,8 @@ final class Product implements AutoCloseable {
 
     /** What is done beside the product. */
     enum Epilogue {
-        NONE(CUBLASLT_EPILOGUE_DEFAULT, ""), BIAS(CUBLASLT_EPILOGUE_BIAS, " with bias"),
-        BIAS_RELU(CUBLASLT_EPILOGUE_RELU_BIAS, " with bias and ReLU"),
+        NONE(CUBLASLT_EPILOGUE_DEFAULT, ""), BIAS(CUBLASLT_EPILOGUE_BIAS,
+                " with bias"), BIAS_RELU(CUBLASLT_EPILOGUE_RELU_BIAS, " with bias and ReLU"),
         /** The columns' sums of the left operand as it lies, transposed; see {@link Product#bias}. */
         BIAS_GRADIENT(CUBLASLT_EPILOGUE_BGRADB, " with bias gradient");
 

@@ -19,15 +19,17 @@ record Rows(MemorySegment at, long apart) {
     static final Rows NONE = new Rows(MemorySegment.NULL, 0);
 
     /** Those of a value. */
-    static Rows of(Addresses a, Value v) {
-        return new Rows(a.of(v), a.stride(v));
-    }
+    static Rows of(Addresses a, Value v) { return new Rows(a.of(v), a.stride(v)); }
 
     /** The same from a column on. */
-    Rows column(long first, DType type) { return new Rows(at.asSlice(first * type.bytes()), apart); }
+    Rows column(long first, DType type) {
+        return new Rows(at.asSlice(first * type.bytes()), apart);
+    }
 
     /** Whether each begins where a pack of 16 bytes may. */
-    boolean isAligned(DType type) { return (at.address() | apart * type.bytes()) % ALIGNMENT == 0; }
+    boolean isAligned(DType type) {
+        return (at.address() | apart * type.bytes()) % ALIGNMENT == 0;
+    }
 
     /** Whether a node's kernel takes a value's rows further apart than they are long. */
     static boolean mayBeApart(Node n, Value v) {
