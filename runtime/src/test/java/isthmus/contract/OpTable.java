@@ -94,6 +94,7 @@ final class OpTable {
         all.add(conv("conv of three colours", Window.of(2, 7, 2, 3), 1, false, 1, 64, 3, 16, 17));
         all.add(conv("conv 64 -> 64", Window.of(2, 3, 1, 1), 1, false, 2, 64, 64, 7, 7));
         all.add(conv("conv 32 -> 96, odd", Window.of(2, 3, 1, 1), 1, true, 2, 96, 32, 9, 6));
+        all.add(conv("conv 64 -> 32, padded by two", Window.of(2, 3, 1, 2), 1, true, 3, 32, 64, 5, 11));
         all.add(conv("conv 96 -> 32, no padding", Window.of(2, 3, 1, 0), 1, false, 1, 32, 96, 8, 10));
         all.add(new OpCase("conv of a volume 32 -> 64").arg("x", ACTIVATION, 1, 32, 5, 6, 8)
                 .arg("weight", WEIGHT, 64, 32, 3, 3, 3).op(new Conv(Window.of(3, 3, 1, 1), 1, false)));

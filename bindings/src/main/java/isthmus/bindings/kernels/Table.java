@@ -64,6 +64,8 @@ final class Table {
     static final MethodHandle CONV_DENSE_SCRATCH = LIBRARY.bind("ist_conv_dense_scratch", "iplp");
     static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ipppipppl");
     static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
+    static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplplppl");
+    static final MethodHandle WINOGRAD_WEIGHTS_SCRATCH = LIBRARY.bind("ist_winograd_weights_scratch", "iplp");
     static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");
     static final MethodHandle DEPTHWISE = LIBRARY.bind("ist_depthwise", "iippppp");

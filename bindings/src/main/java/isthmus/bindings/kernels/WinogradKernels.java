@@ -32,4 +32,28 @@ public final class WinogradKernels {
             throw failure("ist_winograd", t);
         }
     }
+
+    /** As {@link #winogradScratch}, for {@link #weights}. */
+    public static void weightsScratch(MemorySegment window, long threads, MemorySegment bytes) {
+        try {
+            check("ist_winograd_weights_scratch",
+                    (int) Table.WINOGRAD_WEIGHTS_SCRATCH.invokeExact(window, threads, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_winograd_weights_scratch", t);
+        }
+    }
+
+    /**
+     * The gradient of the weights, float32, from x and {@code dy}, whose pixels are {@code ldx} and {@code lddy} elements
+     * apart, with {@code bytes} of scratch memory for the time of the call.
+     */
+    public static void weights(MemorySegment window, MemorySegment x, long ldx, MemorySegment dy, long lddy,
+            MemorySegment dw, MemorySegment scratch, long bytes) {
+        try {
+            check("ist_winograd_weights",
+                    (int) Table.WINOGRAD_WEIGHTS.invokeExact(window, x, ldx, dy, lddy, dw, scratch, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_winograd_weights", t);
+        }
+    }
 }

@@ -56,6 +56,8 @@ final class ConvKernels {
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
+        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types))
+            return Optional.of(new WinogradWeights(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardWeights(n, types));
     }

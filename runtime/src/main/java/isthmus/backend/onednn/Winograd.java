@@ -21,6 +21,9 @@ final class Winograd {
     /** A map of odd size ends in the middle of a 2 x 2 tile; below this part of the tiles' area the gain is gone. */
     private static final double USED = 0.6;
 
+    /** Taps of depth, as many as the weight gradient's kernel takes. */
+    private static final int MOST_DEPTH = 7;
+
     private Winograd() {}
 
     /** Whether our kernels do a convolution between x and y {@code [N,C,...]}. */
@@ -38,7 +41,7 @@ final class Winograd {
         int axes = w.axes();
         if (axes < 2) return false;
         for (int i = 0; i < axes; i++) {
-            boolean taps = i < axes - 2 || w.kernel().get(i) == 3;
+            boolean taps = i < axes - 2 ? w.kernel().get(i) <= MOST_DEPTH : w.kernel().get(i) == 3;
             boolean turns = w.padding().get(i) < w.kernel().get(i);
             if (!taps || !turns || w.stride().get(i) != 1 || w.dilation().get(i) != 1) return false;
         }

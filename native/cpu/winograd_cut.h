@@ -1,0 +1,115 @@
+/* How a weight gradient by Winograd's algorithm is cut: which part of it a thread takes, and what that needs of memory. */
+#ifndef IST_WINOGRAD_CUT_H
+#define IST_WINOGRAD_CUT_H
+
+#include "winograd.h"
+
+/* Taps of depth. */
+#define MOST_TAPS 7
+
+/* Channels of a band: ROWS x 2 sums, one pair of x and 2 vectors of dy fill the registers. */
+#define LEAST_ROWS 8
+#define ROWS 14
+
+/* Pairs of tiles that are transformed before they are multiplied: sums come from the second cache once for so many. */
+#define PAIRS 32
+
+/* Most sums of one row of points, which lie in the second cache. */
+#define SUMS (4 * 256 * 128)
+
+/* Most channels of a block, in or out. */
+#define MOST_CHANNELS 2048
+
+/* Where the sums of all points are no more than this, a thread takes all four rows, and the tiles are parted among the
+ * threads: x and dy, which are long then, are read once only. */
+#define FEW (16 * 64 * 80)
+#define PARTS 8
+
+/* How a gradient is cut. A plane is what all pictures have at one depth. */
+typedef struct cut {
+    tiling tiles;
+    int64_t taps;                     /* of depth */
+    int64_t parts, chunks;            /* parts of a plane, chunks of a part */
+    int64_t pairs, planes, slots;     /* of a chunk: pairs of tiles, planes of dy, planes of x */
+    int64_t in, out;                  /* channels of a block */
+    int64_t in_blocks, out_blocks;
+    int64_t lines;                    /* rows of points that a thread takes */
+    int64_t group;                    /* blocks whose sums are in memory together */
+    int64_t rows, bands, panels;      /* a block's sums: bands of `rows` channels by panels of BLOCK output channels */
+    int64_t ldv, ldd;                 /* from one transformed pair of tiles to the next */
+} cut;
+
+static int64_t over(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t whole(int64_t a, int64_t b) { return over(a, b) * b; }
+
+/* Not in steps of 512 bytes, which share a few places of the first cache. */
+static int64_t apart(int64_t n) { return n % 128 ? n : n + 16; }
+
+/* The height of bands that pads the last one little and reads dy rarely. */
+static int64_t rows_of(int64_t channels) {
+    int64_t best = LEAST_ROWS;
+    for (int64_t r = LEAST_ROWS; r <= ROWS; r++)
+        if (over(channels, r) * (2 * r + 1) <= over(channels, best) * (2 * best + 1)) best = r;
+    return best;
+}
+
+static void cut_tiles(cut *s, const ist_window *w) {
+    s->tiles = tiling_of(w);
+    s->taps = w->kernel[0];
+    int64_t pairs = over(s->tiles.columns, 2), chunks = over(pairs, PAIRS);
+    int few = 32 * s->taps * w->channels * w->out_channels <= FEW * 2;
+    s->parts = few ? min64(PARTS, over(chunks, 2)) : 1;
+    if (s->parts < 1) s->parts = 1;
+    s->chunks = over(chunks, s->parts);
+    s->pairs = chunks ? over(pairs, s->chunks * s->parts) : 1;
+    s->planes = min64(w->out[0], PAIRS / s->pairs);
+    s->slots = s->planes + s->taps - 1;
+}
+
+/* How many pieces of work there are, if a thread takes so many rows of points. */
+static int64_t pieces(const cut *s, int64_t lines) { return 4 / lines * s->parts * s->in_blocks * s->out_blocks; }
+
+/* Blocks are halved until the sums of a row fit and there is work for all threads. */
+static void cut_channels(cut *s, const ist_window *w, int64_t threads) {
+    s->in = w->channels;
+    s->out = w->out_channels;
+    for (;;) {
+        s->in_blocks = over(w->channels, s->in);
+        s->out_blocks = over(w->out_channels, s->out);
+        int fit = 4 * s->taps * s->in * s->out <= SUMS && s->in <= MOST_CHANNELS && s->out <= MOST_CHANNELS;
+        int least = s->in <= BLOCK && s->out <= BLOCK;
+        if (least || (fit && pieces(s, 1) >= threads)) break;
+        int64_t *larger = s->in > s->out ? &s->in : &s->out;
+        *larger = whole(over(*larger, 2), BLOCK);
+    }
+    s->lines = 4;
+    while (s->lines > 1 && (4 * s->lines * s->taps * s->in * s->out > FEW || pieces(s, s->lines) < threads)) s->lines /= 2;
+    s->group = min64(s->in_blocks * s->out_blocks, over(threads, 4 / s->lines * s->parts));
+    s->rows = rows_of(s->in);
+    s->bands = over(s->in, s->rows);
+    s->panels = s->out / BLOCK;
+    s->ldv = apart(whole(s->rows * s->bands, 16));
+    s->ldd = apart(s->out);
+}
+
+static cut cut_of(const ist_window *w, int64_t threads) {
+    cut s;
+    cut_tiles(&s, w);
+    cut_channels(&s, w, threads);
+    return s;
+}
+
+/* Elements of four bytes: of a block's sums by one point, by a row of points and all taps, of all sums, and of what one
+ * thread transforms. */
+static int64_t point_size(const cut *s) { return s->bands * s->panels * s->rows * BLOCK; }
+static int64_t row_size(const cut *s) { return s->taps * 4 * point_size(s); }
+static int64_t sums_size(const cut *s) { return s->parts * s->group * 4 * row_size(s); }
+static int64_t v_size(const cut *s) { return s->slots * s->lines * 4 * s->pairs * s->ldv; }
+static int64_t d_size(const cut *s) { return s->planes * 4 * s->pairs * s->ldd; }
+
+static int64_t scratch_bytes(const ist_window *w, int64_t threads) {
+    cut s = cut_of(w, threads);
+    return 4 * (sums_size(&s) + threads * (v_size(&s) + d_size(&s)));
+}
+
+#endif
