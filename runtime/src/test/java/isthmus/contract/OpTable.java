@@ -89,6 +89,26 @@ final class OpTable {
 
     static List<OpCase> awkward() {
         List<OpCase> all = new ArrayList<>(tiny());
+        addConvolutions(all);
+        addLinear(all);
+        maps(all, 2, 14, 5, 7, 31);
+        maps(all, 1, 2, 1, 1, 1);
+        all.add(new OpCase("smooth_l1 of many, no quadratic part").arg("x", WEIGHT, 19, 1031)
+                .arg("target", TARGET, Shape.of(19, 1031), OpCase.grid("smooth_l1 of many", 19 * 1031))
+                .op(new SmoothL1(0)));
+        MapLayout volume = new MapLayout(List.of(List.of(7, 5, 6), List.of(4, 3, 3), List.of(2, 2, 2)), 3, 2);
+        all.add(detection("detection_loss of drawn samples", volume, 2, 40, new DetectionLoss.Sampling(16, 0.3, 4, 5),
+                IntStream.iterate(3, i -> i < volume.total(), i -> i + 23).limit(70).toArray()));
+        all.add(warp("warp_affine of three colours", 3, 23, 19, 3));
+        all.add(warp("warp_affine of wide rows", 2, 90, 131, 1));
+        all.add(warp("warp_affine of one pixel", 1, 1, 2, 2));
+        addCommon(all, " 33 channels", 3, 33, 7, 9);
+        addCommon(all, " 64 channels", 2, 64, 8, 8);
+        addCommon(all, " 1 channel", 2, 1, 6, 5);
+        return all;
+    }
+
+    private static void addConvolutions(List<OpCase> all) {
         all.add(conv("conv 17 -> 33 channels", Window.of(2, 3, 1, 1), 1, true, 3, 33, 17, 9, 7));
         all.add(conv("conv of one grey channel", Window.of(2, 7, 2, 3), 1, false, 2, 16, 1, 15, 13));
         all.add(conv("conv of three colours", Window.of(2, 7, 2, 3), 1, false, 1, 64, 3, 16, 17));
@@ -108,6 +128,9 @@ final class OpTable {
                 all.add(conv("conv depthwise " + kernel + ", stride " + stride,
                         Window.of(2, kernel, stride, kernel / 2),
                         33, stride == 1, 2, 33, 33, 9, 7));
+    }
+
+    private static void addLinear(List<OpCase> all) {
         all.add(new OpCase("linear 513 -> 7").arg("x", ACTIVATION, 5, 513).arg("weight", WEIGHT, 7, 513)
                 .arg("bias", WEIGHT, 7).op(new Linear(true, false)));
         all.add(new OpCase("linear of low rank, down").arg("x", ACTIVATION, 17, 513).arg("weight", WEIGHT, 4, 513)
@@ -118,21 +141,6 @@ final class OpTable {
                 .op(new Linear(false, true)));
         all.add(new OpCase("linear of one").arg("x", ACTIVATION, 1, 33).arg("weight", WEIGHT, 1, 33)
                 .arg("bias", WEIGHT, 1).op(new Linear(true, true)));
-        maps(all, 2, 14, 5, 7, 31);
-        maps(all, 1, 2, 1, 1, 1);
-        all.add(new OpCase("smooth_l1 of many, no quadratic part").arg("x", WEIGHT, 19, 1031)
-                .arg("target", TARGET, Shape.of(19, 1031), OpCase.grid("smooth_l1 of many", 19 * 1031))
-                .op(new SmoothL1(0)));
-        MapLayout volume = new MapLayout(List.of(List.of(7, 5, 6), List.of(4, 3, 3), List.of(2, 2, 2)), 3, 2);
-        all.add(detection("detection_loss of drawn samples", volume, 2, 40, new DetectionLoss.Sampling(16, 0.3, 4, 5),
-                IntStream.iterate(3, i -> i < volume.total(), i -> i + 23).limit(70).toArray()));
-        all.add(warp("warp_affine of three colours", 3, 23, 19, 3));
-        all.add(warp("warp_affine of wide rows", 2, 90, 131, 1));
-        all.add(warp("warp_affine of one pixel", 1, 1, 2, 2));
-        addCommon(all, " 33 channels", 3, 33, 7, 9);
-        addCommon(all, " 64 channels", 2, 64, 8, 8);
-        addCommon(all, " 1 channel", 2, 1, 6, 5);
-        return all;
     }
 
     private static OpCase conv(String name, Window window, int groups, boolean bias, int n, int out, int in, int h,
@@ -160,6 +168,15 @@ final class OpTable {
         all.add(new OpCase("add" + suffix).arg("a", ACTIVATION, x).arg("b", ACTIVATION, x).op(new Add()));
         all.add(new OpCase("add to itself" + suffix).arg("x", ACTIVATION, x)
                 .build((g, in) -> g.apply("add", new Add(), in.get("x"), in.get("x")).getFirst()));
+        addResampling(all, suffix, x);
+        addNorms(all, suffix, x);
+        all.add(new OpCase("flatten" + suffix).arg("x", ACTIVATION, x).op(new Flatten()));
+        all.add(new OpCase("flatten one position" + suffix).arg("x", ACTIVATION, x[0], x[1], 1, 1).op(new Flatten()));
+        all.add(new OpCase("dropout" + suffix).arg("x", ACTIVATION, x[0], x[1] * x[2]).op(new Dropout(0.3f, 5)));
+        all.add(new OpCase("dropout, four axes" + suffix).arg("x", ACTIVATION, x).op(new Dropout(0.5f, 1)));
+    }
+
+    private static void addResampling(List<OpCase> all, String suffix, int... x) {
         all.add(new OpCase("max_pool" + suffix).arg("x", ACTIVATION, x).op(new MaxPool(Window.of(2, 2, 2, 0))));
         all.add(new OpCase("max_pool 3x3 stride 2" + suffix).arg("x", ACTIVATION, x)
                 .op(new MaxPool(Window.of(2, 3, 2, 1))));
@@ -167,10 +184,6 @@ final class OpTable {
         all.add(new OpCase("avg_pool 3x3 stride 2, padded" + suffix).arg("x", ACTIVATION, x)
                 .op(new AvgPool(Window.of(2, 3, 2, 1))));
         all.add(new OpCase("global_avg_pool" + suffix).arg("x", ACTIVATION, x).op(new GlobalAvgPool()));
-        all.add(new OpCase("flatten" + suffix).arg("x", ACTIVATION, x).op(new Flatten()));
-        all.add(new OpCase("flatten one position" + suffix).arg("x", ACTIVATION, x[0], x[1], 1, 1).op(new Flatten()));
-        all.add(new OpCase("dropout" + suffix).arg("x", ACTIVATION, x[0], x[1] * x[2]).op(new Dropout(0.3f, 5)));
-        all.add(new OpCase("dropout, four axes" + suffix).arg("x", ACTIVATION, x).op(new Dropout(0.5f, 1)));
         for (Upsample.Mode mode : Upsample.Mode.values()) {
             String name = "upsample " + mode.name().toLowerCase(Locale.ROOT);
             all.add(new OpCase(name + " by 2" + suffix).arg("x", ACTIVATION, x)
@@ -180,6 +193,9 @@ final class OpTable {
             all.add(new OpCase(name + " of a volume" + suffix).arg("x", ACTIVATION, 1, x[1], 2, 3, 4)
                     .op(new Upsample(List.of(4, 9, 7), mode)));
         }
+    }
+
+    private static void addNorms(List<OpCase> all, String suffix, int... x) {
         for (Activation a : Activation.values()) {
             for (boolean residual : a == Activation.SILU ? new boolean[]{false} : new boolean[]{false, true}) {
                 all.addAll(List.of(batchNorm(suffix, residual, false, a, x), batchNorm(suffix, residual, true, a, x),

@@ -168,9 +168,7 @@ class BatchNormKernelsTest {
         int lddx = joined ? c : c + 7;
         try (Arena arena = Arena.ofConfined()) {
             Case k = new Case(arena, type, rows, c, ldx, ldy);
-            double[] before = new double[rows * lddx];
-            for (int i = 0; adds && i < before.length; i++)
-                before[i] = i % 9 - 4; // the same in every type
+            double[] before = Numbers.whole(adds, rows * lddx);
             MemorySegment dx = buffer(arena, type, before);
             MemorySegment dresidual = buffer(arena, type, new double[rows * ldy]);
             MemorySegment dgamma = empty(arena, Kernels.F32, c);
@@ -186,15 +184,14 @@ class BatchNormKernelsTest {
             differentiate(k, masked, activation, ldy, edr, edg, edb);
             for (int i = 0; i < rows * c; i++) {
                 int j = i % c;
-                double dz = edr[i / c * ldy + j];
                 double all = frozen ? 0 : (edb[j] + k.h(i) * edg[j]) / rows;
-                edx[i / c * lddx + j] += k.gammas[j] / Math.sqrt(k.variances[j] + EPSILON) * (dz - all);
+                edx[i / c * lddx + j] += k.gammas[j] / Math.sqrt(k.variances[j] + EPSILON)
+                        * (edr[i / c * ldy + j] - all);
             }
             String what = "backward " + type + " " + rows + "x" + c + " " + variant;
             close(what + " dgamma", edg, floats(dgamma, c), Numbers.sums(type));
             close(what + " dbeta", edb, floats(dbeta, c), Numbers.sums(type));
-            close(what + " dx", wanted ? edx : before, read(type, dx, rows * lddx),
-                    4 * Numbers.step(type));
+            close(what + " dx", wanted ? edx : before, read(type, dx, rows * lddx), 4 * Numbers.step(type));
             close(what + " dresidual", branch ? edr : new double[rows * ldy], read(type, dresidual, rows * ldy),
                     activation == Kernels.SILU ? 2 * Numbers.step(type) : 0);
         }

@@ -53,6 +53,11 @@ final class Numbers {
 
     static double[] floats(MemorySegment from, int n) { return read(Kernels.F32, from, n); }
 
+    /** Small whole numbers, which every type holds, or zeros. */
+    static double[] whole(boolean any, int n) {
+        return IntStream.range(0, n).mapToDouble(i -> any ? i % 9 - 4 : 0).toArray();
+    }
+
     /** A normalisation's activation. */
     static double activate(int activation, double z) {
         return activation == Kernels.SILU ? z / (1 + Math.exp(-z)) : activation == Kernels.RELU ? Math.max(z, 0) : z;
