@@ -201,13 +201,15 @@ final class ConvKernels {
             super(dnnl);
             this.n = n;
             DType type = types.apply(n.in(0));
-            long[] shape = Dnnl.longs(op.weight());
-            x = dnnl.activation(handles, n.in(0).shape(), type);
-            dy = dnnl.activation(handles, n.in(1).shape(), types.apply(n.in(1)));
+            boolean planes = isPointwise(op.window()) && op.window().axes() == 3;
+            Shape weight = planes ? Shape.of(op.weight().dim(0), op.weight().dim(1), 1, 1) : op.weight();
+            long[] shape = Dnnl.longs(weight);
+            x = dnnl.activation(handles, planes ? planes(n.in(0).shape()) : n.in(0).shape(), type);
+            dy = dnnl.activation(handles, planes ? planes(n.in(1).shape()) : n.in(1).shape(), types.apply(n.in(1)));
             db = op.bias() ? dnnl.rowMajor(handles, n.out(1).shape(), DType.F32) : MemorySegment.NULL;
             MemorySegment w = dnnl.any(handles, shape, type);
             MemorySegment dw = dnnl.any(handles, shape, DType.F32);
-            Geometry g = Geometry.of(op.window());
+            Geometry g = Geometry.of(planes ? Window.of(2, 1, 1, 0) : op.window());
             Optional<MemorySegment> hint = Dnnl.fast(handles, () -> g.forward(dnnl, x, w, MemorySegment.NULL, dy));
             if (hint.isEmpty()) return;
             Dnnl.fast(handles,
@@ -216,8 +218,17 @@ final class ConvKernels {
                             g.dilates, g.padding, g.padding, hint.get(), dnnl.attributes))
                     .ifPresent(pd -> {
                         call = new DnnlCall(this, pd);
-                        convert(DNNL_QUERY_DIFF_WEIGHTS_MD, op.weight(), false);
+                        convert(DNNL_QUERY_DIFF_WEIGHTS_MD, weight, false);
                     });
+        }
+
+        private static boolean isPointwise(Window w) {
+            return w.equals(Window.of(w.axes(), 1, 1, 0));
+        }
+
+        /** A volume's planes as samples: oneDNN copies one sample a thread before it sums over it. */
+        private static Shape planes(Shape s) {
+            return Shape.of(s.dim(0) * s.dim(2), s.dim(1), s.dim(3), s.dim(4));
         }
 
         @Override
