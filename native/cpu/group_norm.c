@@ -15,6 +15,11 @@ static grid grid_of(int64_t n, int64_t rows, int64_t c, int64_t groups) {
     return (grid){n, rows, c, groups, chunk, (rows + chunk - 1) / chunk};
 }
 
+static int no_memory(const char *call, const grid *g) {
+    return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld samples of %lld channels", call, (long long)g->n,
+                    (long long)g->c);
+}
+
 /* Two sums a chunk and channel, and what is made of them: `tables` float32 numbers a sample and channel. */
 static int scratch(const char *call, const grid *g, int tables, double **sums, float **table) {
     size_t channels = (size_t)(g->n * g->c);
@@ -23,8 +28,7 @@ static int scratch(const char *call, const grid *g, int tables, double **sums, f
     if (*sums && *table) return IST_OK;
     free(*sums);
     free(*table);
-    return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld samples of %lld channels", call, (long long)g->n,
-                    (long long)g->c);
+    return no_memory(call, g);
 }
 
 /* Runs the statements for chunks [from, to): rows [first, last) of sample s, whose channels' numbers start at `at`. */
@@ -160,6 +164,21 @@ static void spread(const grid *g, const float *mean, const float *variance, cons
         means[j] = mean[k];
         factors[j] = (float)(gamma[j % g->c] * (1 / sqrt((double)variance[k] + epsilon)));
     }
+}
+
+int KERNEL(group_norm_again)(int dtype, const void *x, int64_t ldx, const float *mean, const float *variance,
+                             const float *gamma, const float *beta, float epsilon, const void *residual, int activation,
+                             void *y, int64_t ldy, int64_t n, int64_t rows, int64_t c, int64_t groups) {
+    CHECK;
+    grid shape = grid_of(n, rows, c, groups), *g = &shape;
+    float *means = malloc(2 * (size_t)(n * c) * sizeof(float));
+    if (!means) return no_memory(__func__, g);
+    float *factors = means + n * c;
+    spread(g, mean, variance, gamma, epsilon, means, factors);
+    normal k = {means, factors, beta};
+    CHUNKS_PARALLEL(g, TYPED(dtype, forward_chunks, g, x, ldx, k, residual, activation, y, ldy, from, to));
+    free(means);
+    return IST_OK;
 }
 
 int KERNEL(group_norm_backward)(int dtype, const void *x, int64_t ldx, const void *y, const void *dy, int64_t ldy,

@@ -205,6 +205,11 @@ IST_API int ist_group_norm(int dtype, const void *x, int64_t ldx, const float *g
                            const void *residual, int activation, void *y, int64_t ldy, float *mean, float *variance,
                            int64_t n, int64_t rows, int64_t c, int64_t groups);
 
+/* The same y, bit for bit, from the mean and variance that ist_group_norm has written. */
+IST_API int ist_group_norm_again(int dtype, const void *x, int64_t ldx, const float *mean, const float *variance,
+                                 const float *gamma, const float *beta, float epsilon, const void *residual,
+                                 int activation, void *y, int64_t ldy, int64_t n, int64_t rows, int64_t c, int64_t groups);
+
 /* dz = dy activation'(z); h = (x - mean) / sqrt(variance + epsilon); dbeta = sum dz; dgamma = sum dz h;
  * dx = (gamma dz - mean of gamma dz - h mean of gamma dz h) / sqrt(variance + epsilon), the means over the group;
  * dresidual = dz. y, dx, add and dresidual as in ist_batch_norm_backward. */

@@ -2,6 +2,7 @@ package isthmus.backend;
 
 import isthmus.op.ChannelStatistics;
 import isthmus.op.GatedNorm;
+import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
 import isthmus.op.Normalization;
@@ -22,6 +23,7 @@ public final class NormRows {
             case ChannelStatistics s -> true;
             case UpdateStatistics s -> true;
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());
+            case GroupNorm.Again z -> isRow(v) || takes(n, v, !z.residual());
             case NormBackward b -> isRow(v) || takes(n, v, b.adds());
             default -> false;
         };

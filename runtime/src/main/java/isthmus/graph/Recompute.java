@@ -1,8 +1,10 @@
 package isthmus.graph;
 
 import isthmus.op.Cast;
+import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.Normalization;
+import isthmus.op.Op;
 import isthmus.op.Spec;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
@@ -24,7 +26,7 @@ import java.util.TreeSet;
  */
 final class Recompute {
     /** How much of the step's least time may be spent. */
-    static final double SHARE = 1 / 80.0;
+    static final double SHARE = 1 / 100.0;
     /** Operations that a processor makes in half precision in the time in which it moves a byte. */
     private static final long BALANCE = 20;
 
@@ -37,6 +39,19 @@ final class Recompute {
     /** By position: what is computed again before the node there. */
     private final Map<Integer, NavigableSet<Integer>> again = new HashMap<>();
     private double left;
+
+    /** What makes a node's first result once more. */
+    private record Run(Op op, List<Value> in) {
+        /** Group normalisation need not take its statistics again. */
+        static Run of(Node n) {
+            if (!(n.op() instanceof GroupNorm g)) return new Run(n.op(), n.inputs());
+            List<Value> in = new ArrayList<>(n.inputs());
+            in.addAll(1, n.outputs().subList(1, 3));
+            return new Run(g.again(), in);
+        }
+
+        long traffic(Node n) { return Recompute.traffic(op, in, n.outputs().subList(0, 1)); }
+    }
 
     /** A node whose result may be dropped after {@code last} until {@code next}. */
     private record Absence(Node node, NavigableSet<Integer> stay, int last, int next) {
@@ -51,7 +66,8 @@ final class Recompute {
         for (int i = 0; i < n; i++) {
             Node node = from.nodes().get(i);
             positions.put(node, i);
-            cost += Math.max(traffic(node), node.op().flops(specs(node.inputs()), specs(node.outputs())) / BALANCE);
+            cost += Math.max(traffic(node.op(), node.inputs(), node.outputs()),
+                    node.op().flops(specs(node.inputs()), specs(node.outputs())) / BALANCE);
             for (Value v : node.outputs())
                 stays.put(v.id(), new ArrayList<>(List.of(new TreeSet<>(Set.of(i)))));
             for (Value v : node.inputs())
@@ -84,7 +100,9 @@ final class Recompute {
         for (int i = 0; i < n; i++) {
             for (int position : again.getOrDefault(i, new TreeSet<>())) {
                 Node node = from.nodes().get(position);
-                copy.put(node.out(0), copy.apply(node.label(), node.op(), copy.in(node)).getFirst());
+                Run run = Run.of(node);
+                copy.put(node.out(0), copy.apply(node.label(), run.op,
+                        run.in.stream().map(copy::of).toArray(Value[]::new)).getFirst());
             }
             copy.move(from.nodes().get(i));
         }
@@ -117,7 +135,7 @@ final class Recompute {
     private Absence best(int peak) {
         Absence best = null;
         for (Node node : candidates) {
-            if (traffic(node) > left) continue;
+            if (Run.of(node).traffic(node) > left) continue;
             for (NavigableSet<Integer> stay : stays.get(node.out(0).id())) {
                 Integer last = stay.lower(peak);
                 Integer next = stay.higher(peak);
@@ -131,7 +149,7 @@ final class Recompute {
 
     /** Whether all that a node reads is there at another time anyway. */
     private boolean canRun(Node node, int at) {
-        return node.inputs().stream().allMatch(v -> v.role() != Value.Role.RESULT || stay(v, at) != null);
+        return Run.of(node).in.stream().allMatch(v -> v.role() != Value.Role.RESULT || stay(v, at) != null);
     }
 
     private NavigableSet<Integer> stay(Value v, int at) {
@@ -141,20 +159,20 @@ final class Recompute {
     }
 
     private void take(Absence a) {
-        left -= traffic(a.node);
+        left -= Run.of(a.node).traffic(a.node);
         var later = new TreeSet<>(a.stay.tailSet(a.next));
         a.stay.removeAll(later);
         stays.get(a.node.out(0).id()).add(later);
-        for (Value v : a.node.inputs())
+        for (Value v : Run.of(a.node).in)
             if (v.role() == Value.Role.RESULT) stay(v, a.next).add(a.next);
         again.computeIfAbsent(a.next, at -> new TreeSet<>()).add(positions.get(a.node));
     }
 
-    private static long traffic(Node node) {
+    private static long traffic(Op op, List<Value> in, List<Value> out) {
         long sum = 0;
-        for (int i = 0; i < node.inputs().size(); i++)
-            sum += node.op().readings(i) * bytes(node.in(i).spec());
-        for (Value v : node.outputs())
+        for (int i = 0; i < in.size(); i++)
+            sum += op.readings(i) * bytes(in.get(i).spec());
+        for (Value v : out)
             sum += bytes(v.spec());
         return sum;
     }

@@ -126,6 +126,47 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
         }
     }
 
+    /** The op that makes the same y, bit for bit, from the statistics that this one has made. */
+    public Again again() {
+        return new Again(groups, epsilon, residual, activation);
+    }
+
+    /** From x, mean, variance, gamma, beta, and the residual if {@code residual}: y once more; see {@link GroupNorm}. */
+    public record Again(int groups, float epsilon, boolean residual, Activation activation) implements Op {
+        @Override
+        public String name() { return "group_norm_again"; }
+
+        @Override
+        public List<Spec> infer(List<Spec> in) {
+            Shape x = in.get(0).shape();
+            for (int i = 1; i <= 2; i++)
+                ShapeException.same(name(), in.get(i).shape(), Shape.of(x.dim(0), groups));
+            for (int i = 3; i <= 4; i++)
+                ShapeException.same(name(), in.get(i).shape(), Shape.of(x.dim(1)));
+            if (residual) ShapeException.same(name(), x, in.get(5).shape());
+            return List.of(in.getFirst());
+        }
+
+        @Override
+        public long flops(List<Spec> in, List<Spec> out) {
+            return out.get(0).shape().elements() * (2 + (residual ? 1 : 0) + activation.flops());
+        }
+
+        @Override
+        public void reference(Reference r) {
+            int spatial = (int) r.inShape(0).elementsFrom(2);
+            int channels = r.inShape(0).dim(1);
+            int count = channels / groups * spatial;
+            for (int i = 0; i < r.out(0).length; i++) {
+                int c = i / spatial % channels;
+                int g = i / count;
+                double z = (r.in(0)[i] - r.in(1)[g]) / Math.sqrt(r.in(2)[g] + epsilon) * r.in(3)[c] + r.in(4)[c];
+                if (residual) z += r.in(5)[i];
+                r.out(0)[i] = (float) activation.of(z);
+            }
+        }
+    }
+
     /**
      * From x, dy, mean, variance, gamma, beta, and y if {@code masked}: dx, dgamma, dbeta, and the residual's gradient if
      * masked. With {@code dz = dy activation'(z)} (masked: {@code dy where y > 0}) and {@code h = (x - mean) /

@@ -9,13 +9,22 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import isthmus.backend.Backend;
 import isthmus.backend.Backends;
 import isthmus.backend.Precision;
+import isthmus.backend.ReferenceBackend;
 import isthmus.nn.Model;
+import isthmus.op.Activation;
 import isthmus.op.BceWithLogits;
+import isthmus.op.Cast;
+import isthmus.op.Conv;
+import isthmus.op.Flatten;
+import isthmus.op.GroupNorm;
 import isthmus.op.Kind;
+import isthmus.op.Linear;
 import isthmus.op.Node;
 import isthmus.op.Normalization;
 import isthmus.op.Spec;
 import isthmus.op.Value;
+import isthmus.op.Window;
+import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import isthmus.zoo.ModelOptions;
 import isthmus.zoo.Zoo;
@@ -45,19 +54,58 @@ class RecomputeTest {
 
     private static final Rewrites OTHERS = Rewrites.parse("-recompute");
 
-    private static Graph kept(long seed) {
-        Graph graph = OTHERS.beforeGradients(RandomGraph.training(seed));
+    private static Graph kept(long seed) { return kept(RandomGraph.training(seed)); }
+
+    private static Graph kept(Graph network) {
+        Graph graph = OTHERS.beforeGradients(network);
         Gradients.append(graph, RandomGraph.LOSS);
         return OTHERS.afterGradients(graph, cpu);
     }
 
     @ParameterizedTest
     @MethodSource("seeds")
-    void givesTheSameBits(long seed) {
-        Map<String, float[]> expected = Trial.run(kept(seed), cpu, OTHERS);
-        Map<String, float[]> got = Trial.run(Recompute.apply(kept(seed), ANY), cpu, OTHERS);
+    void givesTheSameBits(long seed) { sameBits(kept(seed)); }
+
+    private static void sameBits(Graph kept) {
+        sameBits(kept, cpu);
+        try (ReferenceBackend reference = new ReferenceBackend()) {
+            sameBits(kept, reference);
+        }
+    }
+
+    private static void sameBits(Graph kept, Backend backend) {
+        Map<String, float[]> expected = Trial.run(kept, backend, OTHERS);
+        Map<String, float[]> got = Trial.run(Recompute.apply(kept, ANY), backend, OTHERS);
         assertEquals(expected.keySet(), got.keySet());
         expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), what));
+    }
+
+    @Test
+    void groupNormalisationGivesTheSameBits() {
+        Graph kept = kept(groups());
+        assertTrue(Recompute.apply(kept, ANY).nodes().stream().filter(n -> n.op() instanceof GroupNorm.Again)
+                .count() > 1);
+        sameBits(kept);
+    }
+
+    /** Four convolutions, each group-normalised and activated. */
+    private static Graph groups() {
+        Graph g = new Graph();
+        Value x = g.input(RandomGraph.IMAGE, new Spec(Shape.of(2, 4, 6, 6), Kind.FLOAT));
+        x = g.apply("image", new Cast(Kind.ACTIVATION), x).getFirst();
+        for (int i = 0; i < 4; i++) {
+            x = g.apply("conv" + i, new Conv(Window.of(2, 3, 1, 1), 1, false), x,
+                    g.parameter("conv" + i, Shape.of(4, 4, 3, 3), Region.TRAINABLE)).getFirst();
+            x = g.apply("norm" + i, new GroupNorm(2, 1e-5f, false, Activation.RELU), x,
+                    g.parameter("gamma" + i, Shape.of(4), Region.TRAINABLE),
+                    g.parameter("beta" + i, Shape.of(4), Region.TRAINABLE)).getFirst();
+        }
+        Value flat = g.apply("head", new Flatten(), x).getFirst();
+        Value logits = g.apply("head", new Linear(false, true), flat,
+                g.parameter("head", Shape.of(1, 144), Region.TRAINABLE)).getFirst();
+        Value labels = g.input(RandomGraph.LABELS, new Spec(logits.shape(), Kind.FLOAT));
+        g.output(RandomGraph.LOSS, g.apply("loss", new BceWithLogits(List.of()), logits, labels).getFirst());
+        return g;
     }
 
     @Test
@@ -100,6 +148,7 @@ class RecomputeTest {
 
     /** How often something is normalised. */
     private static long runs(Graph graph) {
-        return graph.nodes().stream().map(Node::op).filter(Normalization.class::isInstance).count();
+        return graph.nodes().stream().map(Node::op)
+                .filter(op -> op instanceof Normalization || op instanceof GroupNorm.Again).count();
     }
 }

@@ -274,6 +274,18 @@ public final class Kernels {
         }
     }
 
+    /** The same y from the statistics that {@link #groupNorm} has written. */
+    public static void groupNormAgain(int dtype, MemorySegment x, long ldx, MemorySegment mean, MemorySegment variance,
+            MemorySegment gamma, MemorySegment beta, float epsilon, MemorySegment residual, int activation,
+            MemorySegment y, long ldy, long n, long rows, long c, long groups) {
+        try {
+            check("ist_group_norm_again", (int) Table.GROUP_NORM_AGAIN.invokeExact(dtype, x, ldx, mean, variance, gamma,
+                    beta, epsilon, residual, activation, y, ldy, n, rows, c, groups));
+        } catch (Throwable t) {
+            throw failure("ist_group_norm_again", t);
+        }
+    }
+
     /** Gradients of {@link #groupNorm}; y, dx, add and dresidual may be NULL; dx may be add or dy. */
     public static void groupNormBackward(int dtype, MemorySegment x, long ldx, MemorySegment y, MemorySegment dy,
             long ldy, MemorySegment mean, MemorySegment variance, MemorySegment gamma, MemorySegment beta,

@@ -49,6 +49,7 @@ final class Table {
     static final MethodHandle NORM_SCALED = LIBRARY.bind("ist_norm_scaled", "iipppppfipplll");
     static final MethodHandle NORM_SCALED_BACKWARD = LIBRARY.bind("ist_norm_scaled_backward", "iippppppfippppplll");
     static final MethodHandle GROUP_NORM = LIBRARY.bind("ist_group_norm", "iiplppfpiplppllll");
+    static final MethodHandle GROUP_NORM_AGAIN = LIBRARY.bind("ist_group_norm_again", "iiplppppfpiplllll");
     static final MethodHandle GROUP_NORM_BACKWARD = LIBRARY.bind("ist_group_norm_backward", "iiplpplppppfiplplpppllll");
     static final MethodHandle MAX_POOL = LIBRARY.bind("ist_max_pool", "iipppp");
     static final MethodHandle MAX_POOL_BACKWARD = LIBRARY.bind("ist_max_pool_backward", "iipppp");

@@ -124,6 +124,11 @@ class GroupNormKernelsTest {
             close("mean, " + k, k.mean, floats(mean, k.mean.length), 1e-6);
             close("variance, " + k, k.variance, floats(variance, k.mean.length), 1e-6);
             close("y, " + k, expected, read(type, y, expected.length), 4 * Numbers.step(type));
+            MemorySegment again = buffer(arena, type, new double[k.total * k.ldy]);
+            Kernels.groupNormAgain(type, k.x, k.ldx, mean, variance, k.gamma, k.beta, EPSILON,
+                    residual ? k.other : MemorySegment.NULL, activation, again, k.ldy, k.total / k.rows, k.rows, k.c,
+                    k.groups);
+            assertEquals(-1, y.mismatch(again), () -> "from the statistics, " + k);
         }
     }
 

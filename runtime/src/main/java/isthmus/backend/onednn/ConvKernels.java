@@ -222,9 +222,7 @@ final class ConvKernels {
                     });
         }
 
-        private static boolean isPointwise(Window w) {
-            return w.equals(Window.of(w.axes(), 1, 1, 0));
-        }
+        private static boolean isPointwise(Window w) { return w.equals(Window.of(w.axes(), 1, 1, 0)); }
 
         /** A volume's planes as samples: oneDNN copies one sample a thread before it sums over it. */
         private static Shape planes(Shape s) {

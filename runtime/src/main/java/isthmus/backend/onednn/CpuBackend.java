@@ -73,6 +73,7 @@ final class CpuBackend implements Backend {
             Map.entry(GatedNorm.Factors.class, own(GatedNormKernels::factors)),
             Map.entry(GatedNorm.BackwardPass.class, own(GatedNormKernels::backward)),
             Map.entry(GroupNorm.class, own(NormKernels::group)),
+            Map.entry(GroupNorm.Again.class, own(NormKernels::groupAgain)),
             Map.entry(GroupNorm.BackwardPass.class, own(NormKernels::groupBackward)),
             Map.entry(Relu.class, own(OwnKernels::relu)),
             Map.entry(Relu.BackwardPass.class, own(OwnKernels::reluBackward)),

@@ -169,6 +169,28 @@ final class NormKernels {
         });
     }
 
+    static Kernel groupAgain(Node n, Function<Value, DType> types) {
+        GroupNorm.Again op = (GroupNorm.Again) n.op();
+        int activation = code(op.activation());
+        int t = OwnKernels.code(types.apply(n.in(0)));
+        Shape s = n.in(0).shape();
+        long c = s.dim(1);
+        return new OwnKernel("group_norm_again" + (op.residual() ? "+add" : "") + op.activation().suffix(),
+                (a, arena) -> {
+                    MemorySegment x = a.of(n.in(0));
+                    MemorySegment mean = a.of(n.in(1));
+                    MemorySegment variance = a.of(n.in(2));
+                    MemorySegment gamma = a.of(n.in(3));
+                    MemorySegment beta = a.of(n.in(4));
+                    MemorySegment residual = op.residual() ? a.of(n.in(5)) : MemorySegment.NULL;
+                    MemorySegment y = a.of(n.out(0));
+                    long ldx = a.stride(n.in(0));
+                    long ldy = a.stride(n.out(0));
+                    return () -> Kernels.groupNormAgain(t, x, ldx, mean, variance, gamma, beta, op.epsilon(), residual,
+                            activation, y, ldy, s.dim(0), s.elementsFrom(2), c, op.groups());
+                });
+    }
+
     static Kernel groupBackward(Node n, Function<Value, DType> types) {
         GroupNorm.BackwardPass op = (GroupNorm.BackwardPass) n.op();
         int activation = code(op.activation());
