@@ -17,10 +17,12 @@ import java.util.List;
  */
 public record WarpAffine(RawPicture picture, int size, List<Float> mean, List<Float> scale) implements Op {
     private static final int MOST_CHANNELS = 4;
+    private static final int MOST_PIXELS = 32_768;
     private static final float UNIT = 0x1p-24f;
 
     public WarpAffine {
-        ShapeException.require(size >= 1, "warp_affine", "pictures of " + size + " pixels a side");
+        ShapeException.require(size >= 1 && size <= MOST_PIXELS, "warp_affine",
+                "pictures of " + size + " pixels a side; it is 1 to " + MOST_PIXELS);
         ShapeException.require(!mean.isEmpty() && mean.size() <= MOST_CHANNELS && mean.size() == scale.size(),
                 "warp_affine", "means " + mean + " and scales " + scale + "; one of each a channel, 1 to "
                         + MOST_CHANNELS);

@@ -82,9 +82,9 @@ final class Elementwise {
         WarpAffine op = (WarpAffine) n.op();
         Shape y = n.out(0).shape();
         return new CudaKernel(d, "own warp_affine", 0,
-                (a, to) -> to.add("warp_affine", suffix(types.apply(n.out(0))), Grid.over(y.elements() / y.dim(1), d),
-                        a.of(n.in(0)), op.picture().side(), a.of(n.out(0)),
-                        new Launches.Channels(op.mean(), op.scale()), (long) y.dim(0), op.size(), y.dim(1)));
+                (a, to) -> to.add("warp_affine", suffix(types.apply(n.out(0))),
+                        Grid.overEach(y.elementsFrom(2), y.dim(0), d), a.of(n.in(0)), op.picture().side(),
+                        a.of(n.out(0)), new Launches.Channels(op.mean(), op.scale()), y.dim(0), op.size(), y.dim(1)));
     }
 
     static Kernel flatten(Device d, Node n, Function<Value, DType> types) {

@@ -15,6 +15,11 @@ record Grid(int x, int y, int z, int threadsX, int threadsY) {
         return new Grid((int) Math.max(1, Math.min(wanted, (long) device.multiprocessors * blocksEach)), 1, 1);
     }
 
+    /** For a kernel that loops over {@code n} places of each of so many samples. */
+    static Grid overEach(long n, int samples, Device device) {
+        return new Grid(over(n, device).x, Math.min(samples, MOST), 1);
+    }
+
     /** For 32 columns a block. */
     static Grid columns(long c, long samples) {
         if (samples > MOST) throw new IllegalArgumentException(samples + " samples; a grid has at most " + MOST);
