@@ -20,9 +20,9 @@
 /* Most channels of a block, in or out. */
 #define MOST_CHANNELS 2048
 
-/* Where the sums of all points are no more than this, a thread takes all four rows, and the tiles are parted among the
- * threads: x and dy, which are long then, are read once only. */
-#define FEW (16 * 64 * 80)
+/* A thread takes several rows of points where their sums are no more than this, and fit in the second cache as well: x and
+ * dy are read less often. Where all four rows' are, the tiles come in parts that threads share. */
+#define FEW (16 * 64 * 128)
 #define PARTS 8
 
 /* How a gradient is cut. A plane is what all pictures have at one depth. */
@@ -57,7 +57,7 @@ static void cut_tiles(cut *s, const ist_window *w) {
     s->tiles = tiling_of(w);
     s->taps = w->kernel[0];
     int64_t pairs = over(s->tiles.columns, 2), chunks = over(pairs, PAIRS);
-    int few = 32 * s->taps * w->channels * w->out_channels <= FEW * 2;
+    int few = 16 * s->taps * w->channels * w->out_channels <= FEW;
     s->parts = few ? min64(PARTS, over(chunks, 2)) : 1;
     if (s->parts < 1) s->parts = 1;
     s->chunks = over(chunks, s->parts);
@@ -105,7 +105,7 @@ static int64_t point_size(const cut *s) { return s->bands * s->panels * s->rows 
 static int64_t row_size(const cut *s) { return s->taps * 4 * point_size(s); }
 static int64_t sums_size(const cut *s) { return s->parts * s->group * 4 * row_size(s); }
 static int64_t v_size(const cut *s) { return s->slots * s->lines * 4 * s->pairs * s->ldv; }
-static int64_t d_size(const cut *s) { return s->planes * 4 * s->pairs * s->ldd; }
+static int64_t d_size(const cut *s) { return s->planes * s->lines * 4 * s->pairs * s->ldd; }
 
 static int64_t scratch_bytes(const ist_window *w, int64_t threads) {
     cut s = cut_of(w, threads);

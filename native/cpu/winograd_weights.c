@@ -35,7 +35,7 @@ typedef struct job {
     const uint16_t *x, *dy; /* from the block's first channel on */
     int64_t ldx, lddy, part, first;
     int64_t in, out;        /* channels of the block: the last ones may have fewer */
-    uint32_t *v, *d;        /* transformed: [slot, row, point, pair, ldv] and [plane, point, pair, ldd] */
+    uint32_t *v, *d;        /* transformed: [slot, row, point, pair, ldv] and [plane, row, point, pair, ldd] */
     float *sums;            /* [row, tap, point, band, panel, rows, BLOCK] */
 } job;
 
@@ -51,44 +51,70 @@ static const uint16_t *dy_plane(const job *j, int64_t n, int64_t depth) {
 
 /* ---- Transforms ---- */
 
-/* A row of points of the tiles [tile, end) of an input plane, in pairs. */
-static void transform_x_tiles(const job *j, int64_t row, int64_t tile, int64_t end, int64_t depth, uint32_t *to) {
-    static const int lines[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
-    const ist_window *w = j->window;
+static place next_place(const tiling *t, place p) {
+    p.column += 2;
+    if (p.column < 2 * t->wide) return p;
+    p.column = 0;
+    p.row += 2;
+    if (p.row < 2 * t->high) return p;
+    return (place){p.n + 1, 0, 0};
+}
+
+/* Which two of a tile's lines a row of points combines. */
+static const int lines_of[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
+
+/* The job's rows of points of two tiles, whose lines begin with the columns at [line]. */
+static void transform_x_pair(const job *j, int side, const uint16_t *const at[4][8], uint32_t *to) {
     int64_t next = j->s.pairs * j->s.ldv;
-    for (; tile < end; tile += 2, to += j->s.ldv) {
-        place a = place_of(&j->s.tiles, tile), b = place_of(&j->s.tiles, tile + 1);
-        const uint16_t *at[2][8], *plane = x_plane(j, a.n, depth);
-        int side = a.column + 2 == b.column && tile + 1 < end;
-        for (int i = 0; i < 2; i++) {
-            int64_t line = lines[row][i] - w->padding[1], left = -w->padding[2];
-            columns_of(plane, w->in, j->ldx, a.row + line, a.column + left, side ? 6 : 4, at[i]);
-            if (!side)
-                columns_of(x_plane(j, b.n, depth), w->in, j->ldx, tile + 1 < end ? b.row + line : -1, b.column + left, 4,
-                           at[i] + 4);
+    for (int64_t row = j->first; row < j->first + j->s.lines; row++, to += 4 * next) {
+        const uint16_t *const *one = at[lines_of[row][0]], *const *two = at[lines_of[row][1]];
+        if (side && row == 1) transform_x(1, 1, one, two, j->in, to, next);
+        else if (side) transform_x(1, 0, one, two, j->in, to, next);
+        else if (row == 1) transform_x(0, 1, one, two, j->in, to, next);
+        else transform_x(0, 0, one, two, j->in, to, next);
+    }
+}
+
+/* The tiles [tile, end) of an input plane, in pairs. */
+static void transform_x_tiles(const job *j, int64_t tile, int64_t end, int64_t depth, uint32_t *to) {
+    const ist_window *w = j->window;
+    int need[4] = {0};
+    for (int64_t row = j->first; row < j->first + j->s.lines; row++) need[lines_of[row][0]] = need[lines_of[row][1]] = 1;
+    place a = place_of(&j->s.tiles, tile), b;
+    for (; tile < end; tile += 2, to += j->s.ldv, a = next_place(&j->s.tiles, b)) {
+        b = next_place(&j->s.tiles, a);
+        int side = a.column < b.column && tile + 1 < end;
+        const uint16_t *at[4][8];
+        for (int i = 0; i < 4; i++) {
+            if (!need[i]) continue;
+            int64_t up = i - w->padding[1], left = -w->padding[2], below = tile + 1 < end ? b.row + up : -1;
+            columns_of(x_plane(j, a.n, depth), w->in, j->ldx, a.row + up, a.column + left, side ? 6 : 4, at[i]);
+            if (!side) columns_of(x_plane(j, b.n, depth), w->in, j->ldx, below, b.column + left, 4, at[i] + 4);
         }
-        if (side && row == 1) transform_x(1, 1, at[0], at[1], j->in, to, next);
-        else if (side) transform_x(1, 0, at[0], at[1], j->in, to, next);
-        else if (row == 1) transform_x(0, 1, at[0], at[1], j->in, to, next);
-        else transform_x(0, 0, at[0], at[1], j->in, to, next);
+        transform_x_pair(j, side, (const uint16_t *const (*)[8])at, to);
     }
 }
 
 /* The same of a plane of dy. */
-static void transform_dy_tiles(const job *j, int64_t row, int64_t tile, int64_t end, int64_t depth, uint32_t *to) {
+static void transform_dy_tiles(const job *j, int64_t tile, int64_t end, int64_t depth, uint32_t *to) {
     const ist_window *w = j->window;
     int64_t next = j->s.pairs * j->s.ldd;
-    for (; tile < end; tile += 2, to += j->s.ldd) {
-        place a = place_of(&j->s.tiles, tile), b = place_of(&j->s.tiles, tile + 1);
+    place a = place_of(&j->s.tiles, tile), b;
+    for (; tile < end; tile += 2, to += j->s.ldd, a = next_place(&j->s.tiles, b)) {
+        b = next_place(&j->s.tiles, a);
         const uint16_t *at[2][4];
         for (int i = 0; i < 2; i++) {
+            int64_t below = tile + 1 < end ? b.row + i : -1;
             columns_of(dy_plane(j, a.n, depth), w->out, j->lddy, a.row + i, a.column, 2, at[i]);
-            columns_of(dy_plane(j, b.n, depth), w->out, j->lddy, tile + 1 < end ? b.row + i : -1, b.column, 2, at[i] + 2);
+            columns_of(dy_plane(j, b.n, depth), w->out, j->lddy, below, b.column, 2, at[i] + 2);
         }
-        if (row == 0) transform_dy(0, at[0], at[0], j->out, to, next);
-        else if (row == 1) transform_dy(1, at[0], at[1], j->out, to, next);
-        else if (row == 2) transform_dy(-1, at[0], at[1], j->out, to, next);
-        else transform_dy(0, at[1], at[1], j->out, to, next);
+        uint32_t *row_to = to;
+        for (int64_t row = j->first; row < j->first + j->s.lines; row++, row_to += 4 * next) {
+            if (row == 0) transform_dy(0, at[0], at[0], j->out, row_to, next);
+            else if (row == 1) transform_dy(1, at[0], at[1], j->out, row_to, next);
+            else if (row == 2) transform_dy(-1, at[0], at[1], j->out, row_to, next);
+            else transform_dy(0, at[1], at[1], j->out, row_to, next);
+        }
     }
 }
 
@@ -179,9 +205,11 @@ static void multiply_point(const job *j, const run *runs, int64_t count, int64_t
         }
 }
 
-static uint32_t *slot_of(const job *j, int64_t row, int64_t depth) {
-    return j->v + (depth % j->s.slots * j->s.lines + row - j->first) * 4 * j->s.pairs * j->s.ldv;
+/* Where a plane of x, and plane number i of a chunk's dy, are transformed to. */
+static uint32_t *slot_of(const job *j, int64_t depth) {
+    return j->v + depth % j->s.slots * j->s.lines * 4 * j->s.pairs * j->s.ldv;
 }
+static uint32_t *dy_slot_of(const job *j, int64_t i) { return j->d + i * j->s.lines * 4 * j->s.pairs * j->s.ldd; }
 
 /* A row of points, planes [from, to) of dy, `pairs` pairs of tiles. */
 static void multiply_row(const job *j, int64_t row, int64_t from, int64_t to, int64_t pairs, ahead *a) {
@@ -194,8 +222,8 @@ static void multiply_row(const job *j, int64_t row, int64_t from, int64_t to, in
             for (int64_t o = from; o < to; o++) {
                 int64_t i = o + tap - j->window->padding[0];
                 if (i < 0 || i >= j->window->in[0]) continue;
-                runs[count++] = (run){slot_of(j, row, i) + point * s->pairs * s->ldv,
-                                      j->d + ((o - from) * 4 + point) * s->pairs * s->ldd};
+                int64_t at = ((row - j->first) * 4 + point) * s->pairs;
+                runs[count++] = (run){slot_of(j, i) + at * s->ldv, dy_slot_of(j, o - from) + at * s->ldd};
             }
             if (count > 0) multiply_point(j, runs, count, pairs, sums, a);
         }
@@ -208,13 +236,11 @@ static int64_t work_planes(const job *j, int64_t tile, int64_t from, int64_t to,
     int64_t end = min64(tile + 2 * j->s.pairs, j->s.tiles.columns);
     ahead a = ahead_of(j, tile, from);
     if (next < first) next = first;
-    for (int64_t row = j->first; row < j->first + j->s.lines; row++) {
-        for (int64_t i = next; i < last; i++) transform_x_tiles(j, row, tile, end, i, slot_of(j, row, i));
-        for (int64_t o = from; o < to; o++)
-            transform_dy_tiles(j, row, tile, end, o, j->d + (o - from) * 4 * j->s.pairs * j->s.ldd);
+    for (; next < last; next++) transform_x_tiles(j, tile, end, next, slot_of(j, next));
+    for (int64_t o = from; o < to; o++) transform_dy_tiles(j, tile, end, o, dy_slot_of(j, o - from));
+    for (int64_t row = j->first; row < j->first + j->s.lines; row++)
         multiply_row(j, row, from, to, over(end - tile, 2), &a);
-    }
-    return next < last ? last : next;
+    return next;
 }
 
 /* A chunk of tiles at a time, through all depths: what lies under several taps is transformed once. */

@@ -56,7 +56,7 @@ final class ConvKernels {
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
-        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types))
+        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types) && WinogradWeights.pays(n))
             return Optional.of(new WinogradWeights(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardWeights(n, types));

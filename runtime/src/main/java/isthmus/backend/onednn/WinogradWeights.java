@@ -9,12 +9,20 @@ import isthmus.bindings.kernels.WinogradKernels;
 import isthmus.op.Conv;
 import isthmus.op.Node;
 import isthmus.tensor.DType;
+import isthmus.tensor.Shape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Weight gradients of convolutions by our own kernel for what {@link Winograd} serves. */
+/**
+ * Weight gradients of convolutions by our own kernel, for what {@link Winograd} serves. Measured on two cores without AMX:
+ * 1.2 times as fast as oneDNN's from 32 channels to 32, and 1.5 to 2.1 times with more or with depth; slower only where many
+ * weights meet few tiles, as their transform back is most of the work then.
+ */
 final class WinogradWeights implements Kernel {
+    private static final long FEW_TILES = 64;
+    private static final long MANY_WEIGHTS = 9L * 128 * 128;
+
     private final Node n;
     private final boolean bias;
     private final Arena constants = Arena.ofShared();
@@ -42,6 +50,14 @@ final class WinogradWeights implements Kernel {
             WinogradKernels.weightsScratch(window, threads, to);
             this.bytes = to.get(ValueLayout.JAVA_LONG, 0);
         }
+    }
+
+    /** Whether it is worth its transforms, if it serves. */
+    static boolean pays(Node n) {
+        Shape y = n.in(1).shape();
+        long lines = (y.dim(y.rank() - 2) + 1) / 2;
+        long tiles = lines * ((y.dim(y.rank() - 1) + 1) / 2) * y.elements() / y.dim(1) / y.elementsFrom(y.rank() - 2);
+        return tiles >= FEW_TILES || n.out(0).shape().elements() <= MANY_WEIGHTS;
     }
 
     @Override
