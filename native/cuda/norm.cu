@@ -25,27 +25,25 @@ template <class T, int V> INLINE void sums(const T *x, i64 ldx, i64 rows, i64 c,
     write_sums<V>(a, b, partial, c);
 }
 
-/* Mean and biased variance of each (sample, group) from the sums. */
+/* Mean and biased variance of each (sample, group) from the sums; threads: x along those, y shares the sums of each. */
 template <class T>
 INLINE void statistics(const float *partial, const T *x, i64 ldx, i64 splits, i64 samples, i64 rows, i64 c, i64 groups,
                        float *mean, float *variance) {
-    EACH(i, samples * groups) {
-        i64 sample = i / groups, width = c / groups;
-        double sum = 0, square = 0;
-        for (i64 j = i % groups * width; j < (i % groups + 1) * width; j++) {
-            double shift = to_float(x[sample * rows * ldx + j]), s1 = 0, s2 = 0;
-            for (i64 k = 0; k < splits; k++) {
-                const float *part = partial + (sample * splits + k) * 2 * c;
-                s1 += part[j];
-                s2 += part[c + j];
-            }
-            sum += s1 + rows * shift;
-            square += s2 + 2 * shift * s1 + rows * shift * shift;
-        }
-        double count = (double)width * rows, m = sum / count, v = square / count - m * m;
-        mean[i] = (float)m;
-        variance[i] = (float)(v > 0 ? v : 0);
+    i64 i = first_thread(), sample = i / groups, width = c / groups;
+    bool mine = i < samples * groups;
+    double sum = 0, square = 0;
+    for (i64 t = threadIdx.y; mine && t < width * splits; t += blockDim.y) {
+        i64 j = i % groups * width + t % width, split = t / width;
+        const float *part = partial + (sample * splits + split) * 2 * c;
+        double shift = to_float(x[sample * rows * ldx + j]), count = split == 0 ? (double)rows : 0;
+        sum += part[j] + count * shift;
+        square += part[c + j] + 2 * shift * part[j] + count * shift * shift;
     }
+    add_along_y(&sum, &square);
+    if (!mine || threadIdx.y != 0) return;
+    double count = (double)width * rows, m = sum / count, v = square / count - m * m;
+    mean[i] = (float)m;
+    variance[i] = (float)(v > 0 ? v : 0);
 }
 
 /* z = (x - mean) / sqrt(variance + epsilon) gamma + beta (+ residual); y = activation(z). */
@@ -77,40 +75,42 @@ INLINE void apply(const T *x, i64 ldx, const float *mean, const float *variance,
 }
 
 /* dgamma, dbeta of each channel; coefficient[2][samples * groups]: the means of gamma dz and gamma dz h over the group, or 0
- * if mean and variance were constants (frozen). */
+ * if mean and variance were constants (frozen). Threads: x along all of these, y shares the sums of each. */
 KERNEL norm_backward_finish(const float *partial, const float *gamma, i64 splits, i64 samples, i64 rows, i64 c,
                             i64 groups, int frozen, float *dgamma, float *dbeta, float *coefficient) {
-    EACH(i, c + samples * groups) {
-        if (i < c) {
-            double first = 0, second = 0;
-            for (i64 k = 0; k < samples * splits; k++) {
-                first += partial[k * 2 * c + i];
-                second += partial[k * 2 * c + c + i];
-            }
-            dbeta[i] = (float)first;
-            dgamma[i] = (float)second;
-            continue;
+    i64 i = first_thread(), at = i - c, sample = at / groups, width = c / groups;
+    double first = 0, second = 0;
+    if (i < c) {
+        for (i64 k = threadIdx.y; k < samples * splits; k += blockDim.y) {
+            first += partial[k * 2 * c + i];
+            second += partial[k * 2 * c + c + i];
         }
-        i64 at = i - c, sample = at / groups, width = c / groups;
-        double first = 0, second = 0;
-        for (i64 j = at % groups * width; !frozen && j < (at % groups + 1) * width; j++) {
-            for (i64 k = sample * splits; k < (sample + 1) * splits; k++) {
-                first += (double)gamma[j] * partial[k * 2 * c + j];
-                second += (double)gamma[j] * partial[k * 2 * c + c + j];
-            }
+    } else if (at < samples * groups && !frozen) {
+        for (i64 t = threadIdx.y; t < width * splits; t += blockDim.y) {
+            i64 j = at % groups * width + t % width;
+            const float *part = partial + (sample * splits + t / width) * 2 * c;
+            first += (double)gamma[j] * part[j];
+            second += (double)gamma[j] * part[c + j];
         }
+    }
+    add_along_y(&first, &second);
+    if (threadIdx.y != 0 || at >= samples * groups) return;
+    if (i < c) {
+        dbeta[i] = (float)first;
+        dgamma[i] = (float)second;
+    } else {
         coefficient[at] = (float)(first / ((double)width * rows));
         coefficient[samples * groups + at] = (float)(second / ((double)width * rows));
     }
 }
-HOST_KERNEL(norm_backward_finish)
+HOST_KERNEL_SYNC(norm_backward_finish)
 
 #define NORM(S, T) \
     KERNEL norm_statistics_##S(const float *partial, const T *x, i64 ldx, i64 splits, i64 samples, i64 rows, i64 c, \
                                i64 groups, float *mean, float *variance) { \
         statistics(partial, x, ldx, splits, samples, rows, c, groups, mean, variance); \
     } \
-    HOST_KERNEL(norm_statistics_##S) \
+    HOST_KERNEL_SYNC(norm_statistics_##S) \
     NORM_PACKED(S, T, v1, 1) NORM_PACKED(S, T, wide, Widest<T>::V)
 #define NORM_PACKED(S, T, W, V) \
     KERNEL norm_sums_##S##_##W(const T *x, i64 ldx, i64 rows, i64 c, float *partial) { \

@@ -51,6 +51,25 @@ template <int V> INLINE void write_sums(const float *a, const float *b, float *p
     }
 }
 
+/* Adds two numbers over the block's threads of one x, of which there are a power of two; all of them get the sums, the same
+ * bits every time. All threads must come here. */
+INLINE void add_along_y(double *a, double *b) {
+    __shared__ double parts[2 * THREADS];
+    int at = threadIdx.y * blockDim.x + threadIdx.x;
+    parts[at] = *a;
+    parts[THREADS + at] = *b;
+    __syncthreads();
+    for (int half = blockDim.y / 2; half > 0; half /= 2) {
+        if (threadIdx.y < half) {
+            parts[at] += parts[at + half * blockDim.x];
+            parts[THREADS + at] += parts[THREADS + at + half * blockDim.x];
+        }
+        __syncthreads();
+    }
+    *a = parts[threadIdx.x];
+    *b = parts[THREADS + threadIdx.x];
+}
+
 /* A normalisation's numbers: a (sample, group) pair's statistics, a channel's scale and shift. */
 struct Normal {
     const float *mean, *variance, *gamma, *beta;

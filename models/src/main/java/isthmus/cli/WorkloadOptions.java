@@ -27,7 +27,7 @@ final class WorkloadOptions {
 
     @Option(names = "--without", split = ",", paramLabel = "REWRITE", description = "Leave out rewrites of the compiler, to see what"
             + " they give: norm-fusion, pool-first, shared-statistics, gradient-sums, squeeze-excite,"
-            + " recompute, channel-blocks, in-place; or all.")
+            + " linear-relu, recompute, channel-blocks, in-place; or all.")
     private List<String> without = List.of();
 
     Workload of(String model) {

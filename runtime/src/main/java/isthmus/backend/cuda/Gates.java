@@ -78,7 +78,7 @@ final class Gates {
         to.add("gate_backward_sums", e.name(wide), e.grid(wide, e.splits()), in[0], in[1], in[6], in[7], positions,
                 in[2],
                 in[3], in[4], in[5], op.epsilon(), activation, e.rows(), e.c(), a.scratch());
-        Norms.finish(d, e, to, in[4], false, a.of(n.out(1)), a.of(n.out(2)), a.scratch());
+        Norms.finish(e, to, in[4], false, a.of(n.out(1)), a.of(n.out(2)), a.scratch());
         to.add("gate_backward_apply", e.name(wide), e.apply(d, wide), in[0], in[1], in[6], in[7], positions, in[2],
                 in[3],
                 in[4], in[5], op.epsilon(), activation, a.scratch().asSlice(e.partial()), dx, e.rows(), e.c());

@@ -71,6 +71,15 @@ final class Norms {
                     Grid.THREADS / across);
         }
 
+        /** For so many sums over what the blocks have left: neighbours of one 32-byte sector, each shared by some threads. */
+        Grid sums(long results) {
+            final int neighbours = 8;
+            final int most = 32;
+            long each = splits * Math.max(samples, c / groups);
+            int lanes = (int) Math.min(most, Long.highestOneBit(each));
+            return new Grid(Math.toIntExact((results + neighbours - 1) / neighbours), 1, 1, neighbours, lanes);
+        }
+
         /** For the passes that write: as many blocks as give each thread a few rows. */
         Grid apply(Device d, boolean wide) {
             final long rowsEach = 4;
@@ -84,14 +93,14 @@ final class Norms {
     static Kernel statistics(Device d, Node n, Function<Value, DType> types) {
         Extent e = Extent.batch(d, n.in(0).shape(), types.apply(n.in(0)));
         return new CudaKernel(d, "own channel_statistics", e.partial(),
-                (a, to) -> statistics(d, e, to, Rows.of(a, n.in(0)), a.of(n.out(0)), a.of(n.out(1)), a.scratch()));
+                (a, to) -> statistics(e, to, Rows.of(a, n.in(0)), a.of(n.out(0)), a.of(n.out(1)), a.scratch()));
     }
 
-    private static void statistics(Device d, Extent e, Launches to, Rows x, MemorySegment mean,
+    private static void statistics(Extent e, Launches to, Rows x, MemorySegment mean,
             MemorySegment variance, MemorySegment partial) {
         boolean wide = e.wide(x);
         to.add("norm_sums", e.name(wide), e.grid(wide, e.splits), x.at(), x.apart(), e.rows, e.c, partial);
-        to.add("norm_statistics", suffix(e.type), Grid.over(e.samples * e.groups, d), partial, x.at(), x.apart(),
+        to.add("norm_statistics", suffix(e.type), e.sums(e.samples * e.groups), partial, x.at(), x.apart(),
                 (long) e.splits,
                 e.samples, e.rows, e.c, e.groups, mean, variance);
     }
@@ -117,7 +126,7 @@ final class Norms {
         Extent e = Extent.group(d, n.in(0).shape(), types.apply(n.in(0)), op.groups());
         return new CudaKernel(d, "own group_norm" + op.activation().suffix(), e.partial(), (a, to) -> {
             Rows x = Rows.of(a, n.in(0));
-            statistics(d, e, to, x, a.of(n.out(1)), a.of(n.out(2)), a.scratch());
+            statistics(e, to, x, a.of(n.out(1)), a.of(n.out(2)), a.scratch());
             apply(d, e, to, x, a.of(n.out(1)), a.of(n.out(2)), a.of(n.in(1)), a.of(n.in(2)), op.epsilon(),
                     op.residual() ? e.rows(a.of(n.in(3))) : Rows.NONE, op.activation(), Rows.of(a, n.out(0)));
         });
@@ -171,16 +180,16 @@ final class Norms {
         boolean wide = e.wide(x, e.rows(dy), e.rows(y), e.rows(branch), add, dx);
         to.add("norm_backward_sums", e.name(wide), e.grid(wide, e.splits), x.at(), x.apart(), y, dy, p.in(2), p.in(3),
                 e.groups, p.in(4), p.in(5), p.epsilon, activation, e.rows, e.c, partial);
-        finish(d, e, to, p.in(4), p.constant, p.out(1), p.out(2), p.a.scratch());
+        finish(e, to, p.in(4), p.constant, p.out(1), p.out(2), p.a.scratch());
         to.add("norm_backward_apply", e.name(wide), e.apply(d, wide), x.at(), x.apart(), y, dy, p.in(2), p.in(3),
                 e.groups, p.in(4), p.in(5), p.epsilon, activation, coefficient, add.at(), add.apart(), dx.at(),
                 dx.apart(), branch, e.rows, e.c);
     }
 
     /** From the sums of a backward pass in scratch memory: dgamma, dbeta, and behind the sums the coefficients of dx. */
-    static void finish(Device d, Extent e, Launches to, MemorySegment gamma, boolean constant, MemorySegment dgamma,
+    static void finish(Extent e, Launches to, MemorySegment gamma, boolean constant, MemorySegment dgamma,
             MemorySegment dbeta, MemorySegment scratch) {
-        to.add("norm_backward_finish", "", Grid.over(e.c + e.samples * e.groups, d), scratch, gamma, (long) e.splits,
+        to.add("norm_backward_finish", "", e.sums(e.c + e.samples * e.groups), scratch, gamma, (long) e.splits,
                 e.samples, e.rows, e.c, e.groups, constant ? 1 : 0, dgamma, dbeta, scratch.asSlice(e.partial()));
     }
 
