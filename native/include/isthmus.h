@@ -269,6 +269,13 @@ IST_API int ist_conv_dense_scratch(const ist_window *window, int64_t threads, in
 IST_API int ist_conv_dense(const ist_window *window, const float *x, const float *w, const float *bias, float *y,
                            void *scratch, int64_t bytes);
 
+/* dw [k,c] float32 = sum over pixels of dy [pixels,k] times x [pixels,c], both bf16: the weight gradient of a convolution with
+ * one tap. On processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. scratch as ist_conv_dense. Bits do not depend on
+ * threads. */
+IST_API int ist_pointwise_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
+IST_API int ist_pointwise_backward_weights(const void *x, const void *dy, float *dw, int64_t pixels, int64_t c, int64_t k,
+                                           void *scratch, int64_t bytes);
+
 /* Forward convolution of one group in bf16 by Winograd's F(2x2,3x3): kernel [d,3,3], no stride, no dilation, channels in and
  * out in multiples of 32, on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. Arguments as ist_conv. turned: w is
  * [channels,out_channels,kernel] and its taps are read backwards, which makes it the data gradient of the convolution with

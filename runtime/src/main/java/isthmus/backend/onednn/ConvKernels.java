@@ -58,6 +58,7 @@ final class ConvKernels {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types) && WinogradWeights.pays(n))
             return Optional.of(new WinogradWeights(n, dnnl.threads));
+        if (PointwiseWeights.serves(n, types)) return Optional.of(new PointwiseWeights(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardWeights(n, types));
     }

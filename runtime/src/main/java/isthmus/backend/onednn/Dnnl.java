@@ -10,7 +10,9 @@ import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ACDB;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_ACDEB;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_BF16;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX10_1_512_AMX;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX2;
+import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_F32;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_FORMAT_TAG_ANY;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_SCRATCHPAD_MODE_USER;
@@ -18,6 +20,7 @@ import static isthmus.bindings.onednn.OneDnnConstants.DNNL_STREAM_DEFAULT_FLAGS;
 import static isthmus.bindings.onednn.OneDnnConstants.DNNL_UNIMPLEMENTED;
 
 import isthmus.bindings.NativeException;
+import isthmus.bindings.kernels.Kernels;
 import isthmus.bindings.onednn.MemoryText;
 import isthmus.bindings.onednn.OneDnn;
 import isthmus.tensor.DType;
@@ -114,6 +117,12 @@ final class Dnnl implements AutoCloseable {
     /** Whether oneDNN may use an instruction set here. */
     static boolean may(int isa) {
         return (OneDnn.getEffectiveCpuIsa() & isa) == isa;
+    }
+
+    /** Whether bf16 products are made in AVX-512's vectors, by our kernels too; AMX makes eight times as many. */
+    static boolean bf16InVectors() {
+        return may(DNNL_CPU_ISA_AVX512_CORE_BF16) && !may(DNNL_CPU_ISA_AVX10_1_512_AMX)
+                && Kernels.isa().equals("avx512");
     }
 
     @Override

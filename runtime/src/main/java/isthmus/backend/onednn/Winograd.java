@@ -1,9 +1,5 @@
 package isthmus.backend.onednn;
 
-import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX10_1_512_AMX;
-import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
-
-import isthmus.bindings.kernels.Kernels;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.DType;
@@ -34,7 +30,7 @@ final class Winograd {
 
     private static boolean serves(Window window, Shape x, Shape y) {
         return x.dim(1) % BLOCK == 0 && y.dim(1) % BLOCK == 0 && shaped(window)
-                && used(y) >= USED && processor();
+                && used(y) >= USED && Dnnl.bf16InVectors();
     }
 
     private static boolean shaped(Window w) {
@@ -52,10 +48,5 @@ final class Winograd {
         double high = y.dim(y.rank() - 2);
         double wide = y.dim(y.rank() - 1);
         return high * wide / (4 * Math.ceil(high / 2) * Math.ceil(wide / 2));
-    }
-
-    private static boolean processor() {
-        return Dnnl.may(DNNL_CPU_ISA_AVX512_CORE_BF16) && !Dnnl.may(DNNL_CPU_ISA_AVX10_1_512_AMX)
-                && Kernels.isa().equals("avx512");
     }
 }
