@@ -80,7 +80,10 @@ public record GroupNorm(int groups, float epsilon, boolean residual, Activation 
         float[] ones = new float[groups];
         Arrays.fill(ones, 1);
         String grouped = o.step("Reshape", Map.of(), o.input(0), longs(o, 0, groups, -1));
-        String normal = o.step("InstanceNormalization", Map.of("epsilon", epsilon), grouped, floats(o, ones),
+        // Runtimes sum in float32; what they take off a group's mean again is small, and exact.
+        String mean = o.step("ReduceMean", Map.of("axes", new long[]{2}, "keepdims", 1L), grouped);
+        String centred = o.step("Sub", Map.of(), grouped, mean);
+        String normal = o.step("InstanceNormalization", Map.of("epsilon", epsilon), centred, floats(o, ones),
                 floats(o, new float[groups]));
         long[] whole = Arrays.stream(x.dims()).asLongStream().toArray();
         whole[0] = 0;
