@@ -206,8 +206,10 @@ class RealPlansTest {
                 if (!own.equals(names)) others++;
                 all++;
             }
-            System.out.printf("RealPlansTest: cuDNN %d, %s: %d plans for %d convolutions on channels of DenseNet's blocks;"
-                    + " of %d the list differs from that of values of their own%n", cudnn.version(), gpu, plans, all,
+            System.out.printf(
+                    "RealPlansTest: cuDNN %d, %s: %d plans for %d convolutions on channels of DenseNet's blocks;"
+                            + " of %d the list differs from that of values of their own%n",
+                    cudnn.version(), gpu, plans, all,
                     others);
         }
     }
