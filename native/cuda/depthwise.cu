@@ -43,26 +43,6 @@ template <class T, int V> INLINE void add_product(float *sum, const Pack<T, V> &
     for (int v = 0; v < V; v++) sum[v] += to_float(x.v[v]) * w[v];
 }
 
-template <int V> INLINE void clear(float (*sum)[V]) {
-#pragma unroll
-    for (int o = 0; o < TILE; o++)
-#pragma unroll
-        for (int v = 0; v < V; v++) sum[o][v] = 0;
-}
-
-/* Writes what of a tile lies within `to`, V channels of it. */
-template <class T, int V> INLINE void put_tile(T *to, const Tile &t, const int *extent, i64 channels, const float (*sum)[V]) {
-    T *at = to + ((t.n * extent[1] + t.row) * extent[2] + t.column) * channels;
-#pragma unroll
-    for (int o = 0; o < TILE; o++, at += channels) {
-        if (t.column + o >= extent[2]) break;
-        Pack<T, V> r;
-#pragma unroll
-        for (int v = 0; v < V; v++) r.v[v] = from_float<T>(sum[o][v]);
-        put_pack(at, 0, r);
-    }
-}
-
 /* Blocks: x along packs of channels, y along tiles. */
 template <class T, int K, int S> INLINE void depthwise(const Window &w, const T *x, const T *weights, T *y) {
     const int V = Widest<T>::V;
@@ -74,7 +54,10 @@ template <class T, int K, int S> INLINE void depthwise(const Window &w, const T 
     for (i64 i = (i64)blockIdx.y * TILES + threadIdx.y; i < all; i += (i64)gridDim.y * TILES) {
         Tile t = tile_at(i, w.out[1], w.out[2]);
         float sum[TILE][V];
-        clear<V>(sum);
+#pragma unroll
+        for (int j = 0; j < TILE; j++)
+#pragma unroll
+            for (int v = 0; v < V; v++) sum[j][v] = 0;
 #pragma unroll 1
         for (int kh = 0; kh < K; kh++) {
             int row = t.row * S - w.padding[1] + kh, column = t.column * S - w.padding[2];
@@ -89,7 +72,14 @@ template <class T, int K, int S> INLINE void depthwise(const Window &w, const T 
                     if (j - o * S >= 0 && j - o * S < K) add_product<T, V>(sum[o], a, &shared[kh * K + j - o * S][threadIdx.x * V]);
             }
         }
-        put_tile<T, V>(y + c, t, w.out, w.channels, sum);
+#pragma unroll
+        for (int o = 0; o < TILE; o++) {
+            if (t.column + o >= w.out[2]) break;
+            Pack<T, V> r;
+#pragma unroll
+            for (int v = 0; v < V; v++) r.v[v] = from_float<T>(sum[o][v]);
+            put_pack(y, ((t.n * w.out[1] + t.row) * w.out[2] + t.column + o) * w.channels + c, r);
+        }
     }
 }
 
@@ -104,7 +94,10 @@ template <class T, int K, int S> INLINE void depthwise_data(const Window &w, con
     for (i64 i = (i64)blockIdx.y * TILES + threadIdx.y; i < all; i += (i64)gridDim.y * TILES) {
         Tile t = tile_at(i, w.in[1], w.in[2]);
         float sum[TILE][V];
-        clear<V>(sum);
+#pragma unroll
+        for (int j = 0; j < TILE; j++)
+#pragma unroll
+            for (int v = 0; v < V; v++) sum[j][v] = 0;
         /* The first output that the tile's first place may meet, and the tap by which. */
         int reach = t.column + w.padding[2] - (K - 1), column = reach > 0 ? (reach + S - 1) / S : 0;
         int tap = t.column + w.padding[2] - column * S;
@@ -124,7 +117,14 @@ template <class T, int K, int S> INLINE void depthwise_data(const Window &w, con
                 }
             }
         }
-        put_tile<T, V>(dx + c, t, w.in, w.channels, sum);
+#pragma unroll
+        for (int o = 0; o < TILE; o++) {
+            if (t.column + o >= w.in[2]) break;
+            Pack<T, V> r;
+#pragma unroll
+            for (int v = 0; v < V; v++) r.v[v] = from_float<T>(sum[o][v]);
+            put_pack(dx, ((t.n * w.in[1] + t.row) * w.in[2] + t.column + o) * w.channels + c, r);
+        }
     }
 }
 
