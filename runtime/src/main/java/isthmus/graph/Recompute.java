@@ -21,7 +21,7 @@ import java.util.TreeSet;
  * Lets go of what is cheap to compute and not wanted for long, and computes it again where it is: a normalised activation
  * is read by the next convolution and then not until that one's weight gradient, and what it is made from is kept all the
  * while for the normalisation's own derivative (Chen et al. 2016). Taken are values that are alive when most memory is, the
- * largest that are longest away first, until all such are taken or the step would take a hundredth longer. The second run
+ * largest that are longest away first, until all such are taken or the step's least time would grow by a hundredth. The second run
  * reads what the first has read, so it gives the same bits. Runs after differentiation and the other rewrites.
  */
 final class Recompute {

@@ -121,8 +121,8 @@ final class OpTable {
         all.add(new OpCase("conv 1x1x1 of a volume 32 -> 14").arg("x", ACTIVATION, 2, 32, 3, 6, 5)
                 .arg("weight", WEIGHT, 14, 32, 1, 1, 1).arg("bias", WEIGHT, 14)
                 .op(new Conv(Window.of(3, 1, 1, 0), 1, true)));
-        all.add(conv("conv 1x1, 64 -> 75", Window.of(2, 1, 1, 0), 1, true, 3, 75, 64, 9, 7));
-        all.add(conv("conv 1x1, 96 -> 130", Window.of(2, 1, 1, 0), 1, false, 2, 130, 96, 20, 15));
+        all.add(conv("conv 1x1, 160 -> 75", Window.of(2, 1, 1, 0), 1, true, 3, 75, 160, 9, 7));
+        all.add(conv("conv 1x1, 192 -> 70", Window.of(2, 1, 1, 0), 1, false, 2, 70, 192, 10, 9));
         all.add(conv("conv 1x1 stride 2, 64 -> 128", Window.of(2, 1, 2, 0), 1, false, 2, 128, 64, 7, 7));
         all.add(conv("conv on one pixel", Window.of(2, 3, 1, 1), 1, true, 1, 5, 6, 1, 1));
         all.add(conv("conv 5x3", new Window(List.of(5, 3), List.of(1, 2), List.of(2, 0), List.of(1, 1)), 1, true, 2, 8,

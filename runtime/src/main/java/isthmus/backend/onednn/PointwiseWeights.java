@@ -15,12 +15,13 @@ import java.lang.foreign.ValueLayout;
 import java.util.function.Function;
 
 /**
- * Weight gradients of convolutions with one tap, in bf16, by our own kernel: 1.1 to 2 times as fast as oneDNN's where the
- * channels fill its vectors.
+ * Weight gradients of convolutions with one tap, in bf16, by our own kernel where it is as fast as oneDNN's or faster, up to
+ * 2.2 times on small maps: of DenseNet-121's layers, those with 160 channels and more.
  */
 final class PointwiseWeights implements Kernel {
     private static final int BLOCK = 32;
-    private static final int LEAST = 64;
+    private static final int LEAST_IN = 160;
+    private static final int LEAST_OUT = 64;
 
     private final Node n;
     private final boolean bias;
@@ -51,7 +52,7 @@ final class PointwiseWeights implements Kernel {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
         int c = n.in(0).shape().dim(1);
         return types.apply(n.in(0)) == DType.BF16 && types.apply(n.in(1)) == DType.BF16 && op.groups() == 1
-                && plain(op.window()) && c % BLOCK == 0 && c >= LEAST && n.in(1).shape().dim(1) >= LEAST
+                && plain(op.window()) && c % BLOCK == 0 && c >= LEAST_IN && n.in(1).shape().dim(1) >= LEAST_OUT
                 && Dnnl.bf16InVectors();
     }
 
