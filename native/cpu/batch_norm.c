@@ -124,3 +124,22 @@ int KERNEL(batch_norm_backward)(int dtype, const void *x, int64_t ldx, const voi
     free(f.b);
     return IST_OK;
 }
+
+INLINE void settle_range(int dt, const void *d, int64_t ldd, const void *x, int64_t ldx, const float *slope,
+                         const float *shift, void *y, int64_t ldy, int64_t c, int64_t from, int64_t to) {
+    for (int64_t r = from; r < to; r++) {
+        const void *dr = offset(dt, d, r * ldd), *xr = offset(dt, x, r * ldx);
+        void *yr = (void *)offset(dt, y, r * ldy);
+        foresee(dt, dr, ldd, c);
+        foresee(dt, xr, ldx, c);
+        SIMD for (int64_t j = 0; j < c; j++)
+            store(dt, yr, j, load(dt, xr, j) * slope[j] + shift[j] + load(dt, dr, j));
+    }
+}
+
+int KERNEL(settle)(int dtype, const void *d, int64_t ldd, const void *x, int64_t ldx, const float *slope,
+                   const float *shift, void *y, int64_t ldy, int64_t rows, int64_t c) {
+    CHECK(min64(ldd, min64(ldx, ldy)));
+    PARALLEL(rows * c, rows, 1, TYPED(dtype, settle_range, d, ldd, x, ldx, slope, shift, y, ldy, c, from, to));
+    return IST_OK;
+}

@@ -5,7 +5,7 @@
  *
  * Pixels are cut into slices by the shape alone, and slices are added in order: the bits do not depend on the threads.
  */
-#include "kernel.h"
+#include "bf16.h"
 
 /* Sums [ROWS output channels, BLOCK channels] fill the registers. Output channels come in parts of at most ROWS, each in the
  * space of a vector. */
@@ -42,12 +42,8 @@ static int64_t slice_bytes(const cut *s) { return s->slices > 1 ? s->slices * s-
 static int64_t thread_bytes(const cut *s) { return s->blocks * COLUMN_BYTES + s->parts * ROW_BYTES; }
 
 static int pointwise_check(const char *call, int64_t pixels, int64_t c, int64_t k) {
-#if defined(__AVX512BF16__)
-    int can = __builtin_cpu_supports("avx512bf16");
-#else
-    int can = 0;
-#endif
-    if (!can) return ist_fail(IST_INVALID_ARGUMENT, "%s: needs a processor with AVX-512 BF16", call);
+    int status = bf16_check(call);
+    if (status) return status;
     if (pixels < 1 || c < 1 || k < 1)
         return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld pixels, %lld channels to %lld", call, (long long)pixels,
                         (long long)c, (long long)k);
@@ -64,10 +60,6 @@ int KERNEL(pointwise_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t thre
 }
 
 #if defined(__AVX512BF16__)
-#include <immintrin.h>
-
-#define UNROLL _Pragma("GCC unroll 32")
-
 /* What one thread reads and where it works. */
 typedef struct job {
     cut s;

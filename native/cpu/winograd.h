@@ -6,6 +6,7 @@
 #ifndef IST_WINOGRAD_H
 #define IST_WINOGRAD_H
 
+#include "bf16.h"
 #include "window.h"
 
 /* Points of a transformed tile. */
@@ -37,12 +38,8 @@ INLINE place place_of(const tiling *t, int64_t column) {
 static inline int winograd_check(const char *call, const ist_window *w) {
     int status = window_check(call, w);
     if (status) return status;
-#if defined(__AVX512BF16__)
-    int can = __builtin_cpu_supports("avx512bf16");
-#else
-    int can = 0;
-#endif
-    if (!can) return ist_fail(IST_INVALID_ARGUMENT, "%s: needs a processor with AVX-512 BF16", call);
+    status = bf16_check(call);
+    if (status) return status;
     for (int d = 0; d < 3; d++)
         if (w->stride[d] != 1 || w->dilation[d] != 1 || (d > 0 && w->kernel[d] != 3))
             return ist_fail(IST_INVALID_ARGUMENT, "%s: axis %d of the window: kernel %lld, stride %lld, dilation %lld; "
@@ -56,22 +53,6 @@ static inline int winograd_check(const char *call, const ist_window *w) {
 }
 
 #if defined(__AVX512BF16__)
-#include <immintrin.h>
-
-#define UNROLL _Pragma("GCC unroll 32")
-
-/* 16 channels. */
-typedef float lanes __attribute__((vector_size(64)));
-
-INLINE lanes widen(const uint16_t *x) {
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)x));
-    return (lanes)_mm512_slli_epi32(wide, 16);
-}
-
-INLINE void narrow(uint16_t *y, lanes v) {
-    _mm256_storeu_si256((__m256i *)y, (__m256i)_mm512_cvtneps_pbh((__m512)v));
-}
-
 /* The 4x4 pixels of input under a tile, or zeros where it lies beside the input. */
 typedef struct patch {
     const uint16_t *at[POINTS];

@@ -176,6 +176,33 @@ IST_API int ist_batch_norm_backward(int dtype, const void *x, int64_t ldx, const
                                     const void *add, int64_t ldadd, float *dgamma, float *dbeta, void *dresidual,
                                     int64_t rows, int64_t c);
 
+/* Batch normalisation that another kernel does while it reads its input: activation((x - mean) / sqrt(variance + epsilon) gamma +
+ * beta), numbers a channel, rounded to bf16; the same bits as ist_batch_norm. */
+typedef struct ist_norm {
+    const float *mean, *variance, *gamma, *beta; /* [c] */
+    double epsilon;
+    int64_t activation; /* IST_NONE or IST_RELU */
+} ist_norm;
+
+/* The backward pass of an ist_norm, by the kernel that makes the gradient of its result while it writes it. With dz as for
+ * ist_batch_norm_backward and a = gamma / sqrt(variance + epsilon): dx = add + a dz. What needs sums over the whole batch is
+ * owed: the gradient is dx + slope x + shift, numbers a channel, and ist_settle makes it of them. What add owed is owed on:
+ * slope = slope_before - a / sqrt(variance + epsilon) dgamma / rows,
+ * shift = shift_before - a dbeta / rows + a / sqrt(variance + epsilon) dgamma / rows mean. */
+typedef struct ist_norm_gradient {
+    ist_norm norm;
+    const void *x; /* what was normalised, bf16, rows ldx apart */
+    int64_t ldx;
+    const void *add; /* bf16, rows ldadd apart; may be dx; NULL: none */
+    int64_t ldadd;
+    const float *slope_before, *shift_before;   /* [c], or both NULL */
+    float *slope, *shift, *dgamma, *dbeta;      /* [c] */
+} ist_norm_gradient;
+
+/* y = x slope + shift + d, in float32: x, d and y of type dtype, rows ldx, ldd and ldy apart. y may be d. */
+IST_API int ist_settle(int dtype, const void *d, int64_t ldd, const void *x, int64_t ldx, const float *slope,
+                       const float *shift, void *y, int64_t ldy, int64_t rows, int64_t c);
+
 /* ---- Batch normalisation and activation A before squeeze-and-excitation; A is made again from x and lies nowhere. n samples
  * of `rows` rows of c channels, end to end. Bits do not depend on the number of threads. ---- */
 

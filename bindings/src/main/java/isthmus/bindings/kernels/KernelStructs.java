@@ -3,7 +3,7 @@ package isthmus.bindings.kernels;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
-/** Writes the structures of {@code isthmus.h}: all of float64 and int64, without holes. */
+/** Writes the structures of {@code isthmus.h}: all of float64, int64 and addresses, without holes. */
 public final class KernelStructs {
     /** Bytes of {@code ist_sgd_options}. */
     public static final long SGD_BYTES = 56;
@@ -12,6 +12,10 @@ public final class KernelStructs {
     /** Bytes of {@code ist_window}. */
     public static final long WINDOW_BYTES = 176;
 
+    /** Bytes of {@code ist_norm}. */
+    public static final long NORM_BYTES = 48;
+    /** Bytes of {@code ist_norm_gradient}. */
+    public static final long NORM_GRADIENT_BYTES = NORM_BYTES + 80;
     /** Bytes of {@code ist_detection}. */
     public static final long DETECTION_BYTES = 168;
     /** Most levels of {@code ist_detection}. */
@@ -65,6 +69,33 @@ public final class KernelStructs {
         long at = (5L + MOST_LEVELS) * Long.BYTES;
         longs(to, at, capacity, samples, leastNegatives);
         doubles(to.asSlice(at + 3L * Long.BYTES), positiveFraction, pool, beta, classWeight, boxWeight);
+    }
+
+    /** Writes a normalisation that another kernel does on its input; the four have one float32 a channel. */
+    public static void putNorm(MemorySegment to, MemorySegment mean, MemorySegment variance, MemorySegment gamma,
+            MemorySegment beta, double epsilon, int activation) {
+        addresses(to, 0, mean, variance, gamma, beta);
+        doubles(to.asSlice(4L * Long.BYTES), epsilon);
+        longs(to, 5L * Long.BYTES, activation);
+    }
+
+    /**
+     * Writes what stands behind {@link #putNorm}'s part in {@code ist_norm_gradient}: what was normalised, what dx begins
+     * with (or NULL), what that owes (or NULL), and where to write what is owed then and the gradients of gamma and beta.
+     */
+    public static void putNormGradient(MemorySegment to, MemorySegment x, long ldx, MemorySegment add, long ldadd,
+            MemorySegment slopeBefore, MemorySegment shiftBefore, MemorySegment slope, MemorySegment shift,
+            MemorySegment dgamma, MemorySegment dbeta) {
+        addresses(to, NORM_BYTES, x);
+        longs(to, NORM_BYTES + 8, ldx);
+        addresses(to, NORM_BYTES + 16, add);
+        longs(to, NORM_BYTES + 24, ldadd);
+        addresses(to, NORM_BYTES + 32, slopeBefore, shiftBefore, slope, shift, dgamma, dbeta);
+    }
+
+    private static void addresses(MemorySegment to, long at, MemorySegment... values) {
+        for (int i = 0; i < values.length; i++)
+            to.set(ValueLayout.ADDRESS, at + (long) i * Long.BYTES, values[i]);
     }
 
     private static void doubles(MemorySegment to, double... values) {

@@ -262,6 +262,17 @@ public final class Kernels {
         }
     }
 
+    /** {@code y = x slope + shift + d}, a slope and a shift a channel; y may be d. */
+    public static void settle(int dtype, MemorySegment d, long ldd, MemorySegment x, long ldx, MemorySegment slope,
+            MemorySegment shift, MemorySegment y, long ldy, long rows, long c) {
+        try {
+            check("ist_settle",
+                    (int) Table.SETTLE.invokeExact(dtype, d, ldd, x, ldx, slope, shift, y, ldy, rows, c));
+        } catch (Throwable t) {
+            throw failure("ist_settle", t);
+        }
+    }
+
     /** Normalises each sample's groups of channels, writes their statistics; adds a residual (or NULL), activates. */
     public static void groupNorm(int dtype, MemorySegment x, long ldx, MemorySegment gamma, MemorySegment beta,
             float epsilon, MemorySegment residual, int activation, MemorySegment y, long ldy, MemorySegment mean,
