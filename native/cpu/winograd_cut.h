@@ -99,8 +99,9 @@ static cut cut_of(const ist_window *w, int64_t threads) {
     return s;
 }
 
-/* Elements of four bytes: of a block's sums by one point, by a row of points and all taps, of all sums, and of what one
+/* Elements of four bytes: of a norm's numbers, of a block's sums by one point, by a row of points and all taps, of all sums, and of what one
  * thread transforms. */
+static int64_t norm_size(const ist_window *w) { return 4 * w->channels; }
 static int64_t point_size(const cut *s) { return s->bands * s->panels * s->rows * BLOCK; }
 static int64_t row_size(const cut *s) { return s->taps * 4 * point_size(s); }
 static int64_t sums_size(const cut *s) { return s->parts * s->group * 4 * row_size(s); }
@@ -109,7 +110,7 @@ static int64_t d_size(const cut *s) { return s->planes * s->lines * 4 * s->pairs
 
 static int64_t scratch_bytes(const ist_window *w, int64_t threads) {
     cut s = cut_of(w, threads);
-    return 4 * (sums_size(&s) + threads * (v_size(&s) + d_size(&s)));
+    return 4 * (norm_size(w) + sums_size(&s) + threads * (v_size(&s) + d_size(&s)));
 }
 
 #endif

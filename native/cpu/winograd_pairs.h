@@ -5,6 +5,7 @@
 #ifndef IST_WINOGRAD_PAIRS_H
 #define IST_WINOGRAD_PAIRS_H
 
+#include "norm_input.h"
 #include "winograd_cut.h"
 
 #if defined(__AVX512BF16__)
@@ -44,6 +45,40 @@ INLINE floats floats_of(__m512i x) {
 INLINE floats plus(floats a, floats b) { return (floats){a.even + b.even, a.odd + b.odd}; }
 INLINE floats minus(floats a, floats b) { return (floats){a.even - b.even, a.odd - b.odd}; }
 
+/* A norm with its numbers in the order of floats, block by block of channels; y = max(z, least). */
+typedef struct split_norm {
+    int on; /* whether there is one */
+    float least;
+    norm_input numbers;
+} split_norm;
+
+/* room: [4, c]. */
+static split_norm split_norm_of(const ist_norm *n, int64_t c, float *room) {
+    split_norm s = {n != NULL, -INFINITY, {room, room + c, room + 2 * c, 0}};
+    if (!n) return s;
+    norm_input from = norm_input_of(n, c, room + 3 * c);
+    if (from.relu) s.least = 0;
+    for (int64_t i = 0; i < c; i++) {
+        int64_t to = i / BLOCK * BLOCK + i % 2 * LANES + i % BLOCK / 2;
+        room[to] = from.mean[i];
+        room[c + to] = from.factor[i];
+        room[2 * c + to] = from.beta[i];
+    }
+    return s;
+}
+
+/* The normalised values of the block of channels from c on, rounded to bf16. */
+INLINE floats normalised(floats x, const split_norm *n, int64_t c) {
+    __m512 even = (__m512)norm_of((lanes)x.even, norm_lanes_at(&n->numbers, c), 0);
+    __m512 odd = (__m512)norm_of((lanes)x.odd, norm_lanes_at(&n->numbers, c + LANES), 0);
+    __m512 least = _mm512_set1_ps(n->least); /* what is no number stays none */
+    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_max_ps(least, odd), _mm512_max_ps(least, even));
+    uint16_t at[2 * BLOCK];
+    for (int i = 0; i < 2 * BLOCK; i++) at[i] = (uint16_t)(i / 2);
+    return (floats){(__m512)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_loadu_si512(at), both),
+                    (__m512)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_loadu_si512(at + BLOCK), both)};
+}
+
 /* Which words of a and b make LANES pairs, of the channels from `first` on; `split`: even channels lie before odd ones. */
 INLINE __m512i order(int split, int first) {
     uint16_t at[BLOCK];
@@ -64,15 +99,21 @@ INLINE void write_floats(floats a, floats b, uint32_t *to) {
     write_words(1, (__m512i)_mm512_cvtne2ps_pbh(a.odd, a.even), (__m512i)_mm512_cvtne2ps_pbh(b.odd, b.even), to);
 }
 
+/* A block of channels of x; what lies beside the picture is zero after the norm as well. */
+INLINE floats input_of(const uint16_t *x, int64_t c, int norm, const split_norm *n) {
+    floats f = floats_of(_mm512_loadu_si512(x + c));
+    return norm && x != beside ? normalised(f, n, c) : f;
+}
+
 /* One row of B'x B of two tiles: to[c] of the first point; the next three are `next` further each. one, two: the lines
  * that the row adds or subtracts, four columns a tile; `side`: the tiles lie side by side and share two of six columns. */
-INLINE void transform_x(int side, int add, const uint16_t *const *one, const uint16_t *const *two, int64_t channels,
-                        uint32_t *to, int64_t next) {
+INLINE void transform_x(int side, int add, int norm, const split_norm *n, const uint16_t *const *one,
+                        const uint16_t *const *two, int64_t channels, uint32_t *to, int64_t next) {
     int count = side ? 6 : 8;
     for (int64_t c = 0; c < channels; c += BLOCK, to += BLOCK) {
         floats t[8];
         UNROLL for (int i = 0; i < count; i++) {
-            floats a = floats_of(_mm512_loadu_si512(one[i] + c)), b = floats_of(_mm512_loadu_si512(two[i] + c));
+            floats a = input_of(one[i], c, norm, n), b = input_of(two[i], c, norm, n);
             t[i] = add ? plus(a, b) : minus(a, b);
         }
         const floats *u = t + (side ? 2 : 4);

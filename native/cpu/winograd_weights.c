@@ -32,7 +32,8 @@ int KERNEL(winograd_weights_scratch)(const ist_window *window, int64_t threads, 
 typedef struct job {
     const ist_window *window;
     cut s;
-    const uint16_t *x, *dy; /* from the block's first channel on */
+    split_norm norm;        /* of x; as x and dy, from the block's first channel on */
+    const uint16_t *x, *dy;
     int64_t ldx, lddy, part, first;
     int64_t in, out;        /* channels of the block: the last ones may have fewer */
     uint32_t *v, *d;        /* transformed: [slot, row, point, pair, ldv] and [plane, row, point, pair, ldd] */
@@ -64,15 +65,20 @@ static place next_place(const tiling *t, place p) {
 static const int lines_of[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
 
 /* The job's rows of points of two tiles, whose lines begin with the columns at [line]. */
-static void transform_x_pair(const job *j, int side, const uint16_t *const at[4][8], uint32_t *to) {
+INLINE void transform_x_rows(const job *j, int norm, int side, const uint16_t *const at[4][8], uint32_t *to) {
     int64_t next = j->s.pairs * j->s.ldv;
     for (int64_t row = j->first; row < j->first + j->s.lines; row++, to += 4 * next) {
         const uint16_t *const *one = at[lines_of[row][0]], *const *two = at[lines_of[row][1]];
-        if (side && row == 1) transform_x(1, 1, one, two, j->in, to, next);
-        else if (side) transform_x(1, 0, one, two, j->in, to, next);
-        else if (row == 1) transform_x(0, 1, one, two, j->in, to, next);
-        else transform_x(0, 0, one, two, j->in, to, next);
+        if (side && row == 1) transform_x(1, 1, norm, &j->norm, one, two, j->in, to, next);
+        else if (side) transform_x(1, 0, norm, &j->norm, one, two, j->in, to, next);
+        else if (row == 1) transform_x(0, 1, norm, &j->norm, one, two, j->in, to, next);
+        else transform_x(0, 0, norm, &j->norm, one, two, j->in, to, next);
     }
+}
+
+static void transform_x_pair(const job *j, int side, const uint16_t *const at[4][8], uint32_t *to) {
+    if (j->norm.on) transform_x_rows(j, 1, side, at, to);
+    else transform_x_rows(j, 0, side, at, to);
 }
 
 /* The tiles [tile, end) of an input plane, in pairs. */
@@ -295,6 +301,9 @@ static job job_of(const job *all, int64_t group, int64_t block, int64_t part, in
     j.part = part;
     j.first = row;
     j.x += in;
+    j.norm.numbers.mean += in;
+    j.norm.numbers.factor += in;
+    j.norm.numbers.beta += in;
     j.dy += out;
     j.in = min64(s->in, all->window->channels - in);
     j.out = min64(s->out, all->window->out_channels - out);
@@ -329,9 +338,10 @@ static void write_blocks(const job *all, int64_t from, int64_t to, float *dw) {
 }
 #endif
 
-int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ldx, const void *dy, int64_t lddy,
-                             float *dw, void *scratch, int64_t bytes) {
+int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm,
+                             const void *dy, int64_t lddy, float *dw, void *scratch, int64_t bytes) {
     int status = weights_check(__func__, window);
+    if (status == IST_OK) status = norm_check(__func__, norm);
     if (status) return status;
     REQUIRE(ldx >= window->channels && lddy >= window->out_channels,
             "%s: pixels of %lld and %lld channels are %lld and %lld apart", __func__, (long long)window->channels,
@@ -342,8 +352,9 @@ int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ld
             (long long)bytes, (long long)scratch_bytes(window, 1));
 #if defined(__AVX512BF16__)
     cut s = cut_of(window, threads);
-    float *sums = scratch;
-    job all = {window, s, x, dy, ldx, lddy, 0, 0, 0, 0, (uint32_t *)(sums + sums_size(&s)), NULL, sums};
+    split_norm of = split_norm_of(norm, window->channels, scratch);
+    float *sums = (float *)scratch + norm_size(window);
+    job all = {window, s, of, x, dy, ldx, lddy, 0, 0, 0, 0, (uint32_t *)(sums + sums_size(&s)), NULL, sums};
     int64_t blocks = s.in_blocks * s.out_blocks;
     PRAGMA(omp parallel num_threads((int)threads))
     for (int64_t from = 0; from < blocks; from += s.group) {
@@ -352,7 +363,7 @@ int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ld
         write_blocks(&all, from, to, dw);
     }
 #else
-    (void)x, (void)dy, (void)dw, (void)scratch;
+    (void)x, (void)dy, (void)dw, (void)scratch, (void)norm_size;
 #endif
     return IST_OK;
 }

@@ -312,11 +312,11 @@ IST_API int ist_winograd_scratch(const ist_window *window, int64_t threads, int6
 IST_API int ist_winograd(const ist_window *window, const void *x, const float *w, int turned, const float *bias, void *y,
                          void *scratch, int64_t bytes);
 /* Gradient of the weights by the same algorithm, for the same windows with at most 7 taps of depth: dw as
- * ist_conv_backward_weights gives it, from bf16 x and dy whose pixels are ldx and lddy elements apart. Tiles are rounded to
- * bf16 once transformed, and summed in float32. scratch as ist_conv_dense. Bits do not depend on threads. */
+ * ist_conv_backward_weights gives it, from bf16 x and dy whose pixels are ldx and lddy elements apart; from norm(x) unless norm
+ * is NULL, with zeros beside the picture. Tiles are rounded to bf16 once transformed, and summed in float32. scratch as ist_conv_dense. Bits do not depend on threads. */
 IST_API int ist_winograd_weights_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
-IST_API int ist_winograd_weights(const ist_window *window, const void *x, int64_t ldx, const void *dy, int64_t lddy,
-                                 float *dw, void *scratch, int64_t bytes);
+IST_API int ist_winograd_weights(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm,
+                                 const void *dy, int64_t lddy, float *dw, void *scratch, int64_t bytes);
 
 /* ---- Losses on float32 logits [n,c]; gradient [n,c] may be NULL ---- */
 

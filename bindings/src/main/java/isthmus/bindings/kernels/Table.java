@@ -68,7 +68,7 @@ final class Table {
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights", "ippplllpl");
     static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ipppipppl");
     static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
-    static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplplppl");
+    static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplpplppl");
     static final MethodHandle WINOGRAD_WEIGHTS_SCRATCH = LIBRARY.bind("ist_winograd_weights_scratch", "iplp");
     static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");

@@ -46,12 +46,14 @@ public final class WinogradKernels {
     /**
      * The gradient of the weights, float32, from x and {@code dy}, whose pixels are {@code ldx} and {@code lddy} elements
      * apart, with {@code bytes} of scratch memory for the time of the call.
+     *
+     * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
      */
-    public static void weights(MemorySegment window, MemorySegment x, long ldx, MemorySegment dy, long lddy,
-            MemorySegment dw, MemorySegment scratch, long bytes) {
+    public static void weights(MemorySegment window, MemorySegment x, long ldx, MemorySegment norm, MemorySegment dy,
+            long lddy, MemorySegment dw, MemorySegment scratch, long bytes) {
         try {
             check("ist_winograd_weights",
-                    (int) Table.WINOGRAD_WEIGHTS.invokeExact(window, x, ldx, dy, lddy, dw, scratch, bytes));
+                    (int) Table.WINOGRAD_WEIGHTS.invokeExact(window, x, ldx, norm, dy, lddy, dw, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_winograd_weights", t);
         }

@@ -88,6 +88,38 @@ class WinogradWeightsTest {
         }
     }
 
+    /** As if batch norm had written what is read; its padding is zero all the same, and gaps are not looked at. */
+    @Test
+    void normOfInput() {
+        assumeServed();
+        for (Window w : WINDOWS)
+            for (int activation : new int[]{Kernels.NONE, Kernels.RELU})
+                try (Arena arena = Arena.ofConfined()) {
+                    MemorySegment x = x(arena, w, GAP);
+                    MemorySegment y = empty(arena, Kernels.BF16, w.batch * w.ins() * w.channels);
+                    MemorySegment norm = norm(arena, w, activation, x, y);
+                    MemorySegment dy = dy(arena, w, 0);
+                    String what = w + " after activation " + activation;
+                    assertArrayEquals(run(w, y, 0, MemorySegment.NULL, dy, 0, 2), run(w, x, GAP, norm, dy, 0, 2), what);
+                    assertArrayEquals(run(w, x, GAP, norm, dy, 0, 1), run(w, x, GAP, norm, dy, 0, 2), what);
+                }
+    }
+
+    /** A norm of x, whose result is written to y. */
+    private static MemorySegment norm(Arena arena, Window w, int activation, MemorySegment x, MemorySegment y) {
+        MemorySegment[] of = new MemorySegment[4];
+        for (int i = 0; i < of.length; i++)
+            of[i] = random(arena, Kernels.F32, w.channels, 3 + i);
+        for (int i = 0; i < w.channels; i++)
+            of[1].setAtIndex(ValueLayout.JAVA_FLOAT, i, Math.abs(of[1].getAtIndex(ValueLayout.JAVA_FLOAT, i)));
+        float epsilon = 1e-5f;
+        Kernels.batchNorm(Kernels.BF16, x, w.channels + GAP, of[0], of[1], of[2], of[3], epsilon, MemorySegment.NULL,
+                activation, y, w.channels, w.batch * w.ins(), w.channels);
+        MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
+        KernelStructs.putNorm(norm, of[0], of[1], of[2], of[3], epsilon, activation);
+        return norm;
+    }
+
     /** One channel that is no number spoils its own weights and no others. */
     @Test
     void nanStaysInItsChannel() {
@@ -97,7 +129,7 @@ class WinogradWeightsTest {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment x = x(arena, w, 0);
             x.setAtIndex(ValueLayout.JAVA_SHORT, 3 * w.channels + 5, (short) 0x7fc0);
-            double[] got = run(w, x, dy(arena, w, 0), 0, 2);
+            double[] got = run(w, x, 0, MemorySegment.NULL, dy(arena, w, 0), 0, 2);
             for (int i = 0; i < got.length; i++) {
                 if (i / w.taps() % w.channels != 5) assertEquals(clean[i], got[i]);
                 else if (i % w.taps() == 4) assertTrue(Double.isNaN(got[i]), "weight " + i);
@@ -120,14 +152,20 @@ class WinogradWeightsTest {
             assertRefused(arena, window(1, 32, 32, v(9, 5, 5), 8, 1, 0), 1, "8 taps of depth");
             assertRefused(arena, w, 0, "0 threads");
             MemorySegment any = empty(arena, Kernels.F32, 64 * 32 * 9);
+            MemorySegment none = MemorySegment.NULL;
             long one = scratch(w, 1, arena);
             var e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.weights(w.write(arena), any, 32, any, 64, any, any, one - 4));
+                    () -> WinogradKernels.weights(w.write(arena), any, 32, none, any, 64, any, any, one - 4));
             assertTrue(e.getMessage().contains((one - 4) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.weights(w.write(arena), any, 31, any, 64, any, any, one));
+                    () -> WinogradKernels.weights(w.write(arena), any, 31, none, any, 64, any, any, one));
             assertTrue(e.getMessage().contains("32 and 64 channels are 31 and 64 apart"), e.getMessage());
+            MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
+            KernelStructs.putNorm(norm, any, any, any, any, 1e-5, Kernels.SILU);
+            e = assertThrows(NativeException.class,
+                    () -> WinogradKernels.weights(w.write(arena), any, 32, norm, any, 64, any, any, one));
+            assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
         }
     }
 
@@ -161,17 +199,19 @@ class WinogradWeightsTest {
 
     private static double[] run(Window w, int gap, int threads) {
         try (Arena arena = Arena.ofConfined()) {
-            return run(w, x(arena, w, gap), dy(arena, w, gap), gap, threads);
+            return run(w, x(arena, w, gap), gap, MemorySegment.NULL, dy(arena, w, gap), gap, threads);
         }
     }
 
-    private static double[] run(Window w, MemorySegment x, MemorySegment dy, int gap, int threads) {
+    private static double[] run(Window w, MemorySegment x, int gap, MemorySegment norm, MemorySegment dy, int dyGap,
+            int threads) {
         try (Arena arena = Arena.ofConfined()) {
             int size = w.outChannels * w.channels * w.taps();
             MemorySegment dw = empty(arena, Kernels.F32, size).fill((byte) 0xff);
             long bytes = scratch(w, threads, arena);
             MemorySegment scratch = arena.allocate(bytes, 64).fill((byte) 0xff);
-            WinogradKernels.weights(w.write(arena), x, w.channels + gap, dy, w.outChannels + gap, dw, scratch, bytes);
+            WinogradKernels.weights(w.write(arena), x, w.channels + gap, norm, dy, w.outChannels + dyGap, dw, scratch,
+                    bytes);
             return floats(dw, size);
         }
     }

@@ -79,7 +79,7 @@ final class WinogradWeights implements Kernel {
 
     @Override
     public void run() {
-        WinogradKernels.weights(window, x, ldx, dy, lddy, dw, scratch, bytes);
+        WinogradKernels.weights(window, x, ldx, MemorySegment.NULL, dy, lddy, dw, scratch, bytes);
         if (bias) Kernels.columnSum(code(DType.BF16), dy, lddy, db, rows, channels);
     }
 
