@@ -50,7 +50,7 @@ static int pointwise_check(const char *call, int64_t pixels, int64_t c, int64_t 
     return IST_OK;
 }
 
-int KERNEL(pointwise_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
+int KERNEL(pointwise_backward_weights_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
     if (status) return status;
     REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);

@@ -296,10 +296,15 @@ IST_API int ist_conv_dense_scratch(const ist_window *window, int64_t threads, in
 IST_API int ist_conv_dense(const ist_window *window, const float *x, const float *w, const float *bias, float *y,
                            void *scratch, int64_t bytes);
 
-/* dw [k,c] float32 = sum over pixels of dy [pixels,k] times x [pixels,c], both bf16: the weight gradient of a convolution with
- * one tap. On processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. scratch as ist_conv_dense. Bits do not depend on
- * threads. */
+/* Convolution with one tap, in bf16: y [pixels,k] = norm(x) w' + bias. x bf16 [pixels,c], rows ldx apart; norm NULL: x as it is;
+ * w float32 [k,c], rounded to bf16; bias float32 [k] or NULL; y bf16, rows ldy apart; c and k multiples of 32. On processors
+ * with AVX-512 BF16; else IST_INVALID_ARGUMENT. scratch as ist_conv_dense. Bits do not depend on threads. */
 IST_API int ist_pointwise_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
+IST_API int ist_pointwise(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
+                          int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
+
+/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times x [pixels,c], both bf16. */
+IST_API int ist_pointwise_backward_weights_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
 IST_API int ist_pointwise_backward_weights(const void *x, const void *dy, float *dw, int64_t pixels, int64_t c, int64_t k,
                                            void *scratch, int64_t bytes);
 

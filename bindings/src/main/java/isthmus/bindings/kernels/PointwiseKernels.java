@@ -9,12 +9,39 @@ import java.lang.foreign.MemorySegment;
 public final class PointwiseKernels {
     private PointwiseKernels() {}
 
-    /** Writes as one int64 how much scratch memory {@link #backwardWeights} wants so that {@code threads} can work. */
-    public static void scratch(long pixels, long c, long k, long threads, MemorySegment bytes) {
+    /** Writes as one int64 how much scratch memory {@link #forward} wants so that {@code threads} threads can work. */
+    public static void forwardScratch(long pixels, long c, long k, long threads, MemorySegment bytes) {
         try {
             check("ist_pointwise_scratch", (int) Table.POINTWISE_SCRATCH.invokeExact(pixels, c, k, threads, bytes));
         } catch (Throwable t) {
             throw failure("ist_pointwise_scratch", t);
+        }
+    }
+
+    /**
+     * y {@code [pixels,k]} in bf16, rows {@code ldy} elements apart, of x {@code [pixels,c]} in bf16, rows {@code ldx} apart,
+     * and w {@code [k,c]} float32; c and k are multiples of 32. {@code bytes} of scratch memory for the time of the call.
+     *
+     * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
+     * @param bias float32 {@code [k]} or NULL
+     */
+    public static void forward(MemorySegment x, long ldx, MemorySegment norm, MemorySegment w, MemorySegment bias,
+            MemorySegment y, long ldy, long pixels, long c, long k, MemorySegment scratch, long bytes) {
+        try {
+            check("ist_pointwise", (int) Table.POINTWISE.invokeExact(x, ldx, norm, w, bias, y, ldy, pixels, c, k,
+                    scratch, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_pointwise", t);
+        }
+    }
+
+    /** As {@link #forwardScratch}, for {@link #backwardWeights}. */
+    public static void backwardWeightsScratch(long pixels, long c, long k, long threads, MemorySegment bytes) {
+        try {
+            check("ist_pointwise_backward_weights_scratch",
+                    (int) Table.POINTWISE_BACKWARD_WEIGHTS_SCRATCH.invokeExact(pixels, c, k, threads, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_pointwise_backward_weights_scratch", t);
         }
     }
 

@@ -81,7 +81,7 @@ class PointwiseKernelsTest {
 
     private static long scratch(Arena arena, int[] s, int threads) {
         MemorySegment bytes = arena.allocate(ValueLayout.JAVA_LONG);
-        PointwiseKernels.scratch(s[0], s[1], s[2], threads, bytes);
+        PointwiseKernels.backwardWeightsScratch(s[0], s[1], s[2], threads, bytes);
         return bytes.get(ValueLayout.JAVA_LONG, 0);
     }
 

@@ -43,7 +43,7 @@ final class PointwiseWeights implements Kernel {
         this.pixels = n.in(0).shape().elements() / c;
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment to = arena.allocate(ValueLayout.JAVA_LONG);
-            PointwiseKernels.scratch(pixels, c, k, threads, to);
+            PointwiseKernels.backwardWeightsScratch(pixels, c, k, threads, to);
             this.bytes = to.get(ValueLayout.JAVA_LONG, 0);
         }
     }

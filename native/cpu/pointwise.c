@@ -1,0 +1,228 @@
+/*
+ * Convolution with one tap in bf16, for processors whose bf16 products are the limit (AVX-512 BF16; with AMX they are not),
+ * of an input that may be normalised while it is read. A tile of pixels is laid out once, normalised, and multiplied by all
+ * weights; the next tile is laid out between the products of this one, in time that these leave over.
+ *
+ * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
+ */
+#include "norm_input.h"
+
+/* TILE pixels against BLOCK output channels: the sums fill the registers. Input channels lie in blocks of BLOCK as well. */
+#define TILE 14
+#define BLOCK 32
+
+/* How a convolution is cut. */
+typedef struct cut {
+    int64_t pixels, c, k;
+    int64_t tiles, in, out; /* blocks of channels */
+} cut;
+
+static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
+    return (cut){pixels, c, k, (pixels + TILE - 1) / TILE, c / BLOCK, k / BLOCK};
+}
+
+/* Bytes of the packed weights, of the norm's factors, and of what one thread works in: this tile and the next. */
+static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
+static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * s->c; }
+static int64_t tile_bytes(const cut *s) { return 2 * TILE * s->c; }
+
+static int check(const char *call, int64_t pixels, int64_t c, int64_t k) {
+    int status = bf16_check(call);
+    if (status) return status;
+    if (pixels < 1 || c < 1 || k < 1 || c % BLOCK || k % BLOCK)
+        return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld pixels, %lld channels to %lld; this is for multiples of %d channels",
+                        call, (long long)pixels, (long long)c, (long long)k, BLOCK);
+    return IST_OK;
+}
+
+int KERNEL(pointwise_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
+    int status = check(__func__, pixels, c, k);
+    if (status) return status;
+    REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);
+    cut s = cut_of(pixels, c, k);
+    *bytes = shared_bytes(&s) + threads * 2 * tile_bytes(&s);
+    return IST_OK;
+}
+
+#if defined(__AVX512BF16__)
+#include "transpose.h"
+
+/* What is done to the input. */
+enum { AS_IT_IS, NORMALISED, RECTIFIED };
+
+/* What one thread reads and where it works. */
+typedef struct job {
+    cut s;
+    const uint16_t *x;
+    int64_t ldx;
+    norm_input norm;
+    int mode;
+    const float *w, *bias;
+    uint16_t *u; /* [out block, channel pair, BLOCK, 2] */
+    uint16_t *y;
+    int64_t ldy;
+    char *tile[2]; /* [in block, TILE, BLOCK] */
+} job;
+
+/* ---- Weights ---- */
+
+/* The pieces [from, to): piece p is 16 output channels of input block p % in. */
+static void pack(const job *j, int64_t from, int64_t to) {
+    for (int64_t p = from; p < to; p++) {
+        int64_t half = p / j->s.in, c = p % j->s.in * BLOCK;
+        const float *w = j->w + half * 16 * j->s.c + c;
+        __m512 pairs[16];
+        UNROLL for (int i = 0; i < 16; i++)
+            pairs[i] = (__m512)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(w + i * j->s.c + 16), _mm512_loadu_ps(w + i * j->s.c));
+        uint16_t *u = j->u + half / 2 * j->s.c * BLOCK + c * BLOCK + half % 2 * 32;
+        transpose(pairs, (float *)u, BLOCK);
+    }
+}
+
+/* ---- Input ---- */
+
+/* Pixels of a tile that is to be laid out. */
+typedef struct rows {
+    const uint16_t *x[TILE];
+    char *to;
+    int64_t from, end;
+} rows;
+
+/* BLOCK channels of one pixel. */
+INLINE void lay(int mode, const uint16_t *x, const norm_input *n, int64_t c, char *to) {
+    if (mode == AS_IT_IS) {
+        _mm512_storeu_si512(to, _mm512_loadu_si512(x + c));
+        return;
+    }
+    __m512 low = (__m512)norm_of(widen(x + c), norm_lanes_at(n, c), mode == RECTIFIED);
+    __m512 high = (__m512)norm_of(widen(x + c + 16), norm_lanes_at(n, c + 16), mode == RECTIFIED);
+    _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+INLINE void lay_block(int mode, const rows *r, const norm_input *n, int64_t block, int64_t ahead) {
+    for (int64_t t = r->from; t < r->end; t++) {
+        const uint16_t *x = r->x[t];
+        __builtin_prefetch(x + block * BLOCK + ahead, 0, 3);
+        lay(mode, x, n, block * BLOCK, r->to + (block * TILE + t) * 2 * BLOCK);
+        /* Loads of the norm's numbers that are kept from row to row would take registers from the sums. */
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+static rows rows_of(const job *j, int64_t tile, char *to) {
+    rows r = {.to = to, .from = 0, .end = 0};
+    /* Behind the last pixel stands the last again. */
+    for (int64_t t = 0; t < TILE; t++) r.x[t] = j->x + min64(tile * TILE + t, j->s.pixels - 1) * j->ldx;
+    return r;
+}
+
+/* ---- The products ---- */
+
+/* A tile times one block of output channels, rounded to y; between the products, rows of the next tile. */
+INLINE void multiply(int mode, const char *row, const char *column, const float *bias, int64_t blocks, uint16_t *y,
+                     int64_t ldy, const rows *next, const norm_input *n, int64_t ahead) {
+    __m512 s[TILE][2];
+    UNROLL for (int t = 0; t < TILE; t++) {
+        s[t][0] = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps();
+        s[t][1] = bias ? _mm512_loadu_ps(bias + 16) : _mm512_setzero_ps();
+    }
+    for (int64_t b = 0; b < blocks; b++, row += 2 * BLOCK * (TILE - 1)) {
+        lay_block(mode, next, n, b, ahead);
+        for (const char *end = row + 2 * BLOCK; row < end; row += 4, column += 4 * BLOCK) {
+            __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
+            UNROLL for (int t = 0; t < TILE; t++) {
+                int32_t pair;
+                memcpy(&pair, row + t * 2 * BLOCK, 4);
+                __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+                s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
+                s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
+            }
+        }
+    }
+    UNROLL for (int t = 0; t < TILE; t++)
+        _mm512_storeu_si512(y + t * ldy, (__m512i)_mm512_cvtne2ps_pbh(s[t][1], s[t][0]));
+}
+
+static __attribute__((noinline)) void multiply_as(const job *j, const char *row, int64_t block, uint16_t *y, int64_t ldy,
+                                                  const rows *next) {
+    const char *column = (const char *)(j->u + block * j->s.c * BLOCK);
+    const float *bias = j->bias ? j->bias + block * BLOCK : NULL;
+    int64_t ahead = TILE * j->ldx;
+    switch (j->mode) {
+#define CASE(mode) case mode: multiply(mode, row, column, bias, j->s.in, y, ldy, next, &j->norm, ahead); break;
+        CASE(AS_IT_IS) CASE(NORMALISED) CASE(RECTIFIED)
+    }
+}
+
+/* One tile against the output blocks [from, to). */
+static void tile(const job *j, int64_t number, int64_t from, int64_t to, rows *next) {
+    int64_t pixel = number * TILE, here = min64(TILE, j->s.pixels - pixel);
+    const char *row = j->tile[number % 2];
+    for (int64_t b = from; b < to; b++) {
+        uint16_t room[TILE * BLOCK], *y = j->y + pixel * j->ldy + b * BLOCK;
+        next->from = next->end;
+        next->end = next->to ? TILE * (b + 1 - from) / (to - from) : 0;
+        for (int64_t t = 0; t < TILE; t++) __builtin_prefetch(y + (TILE + t) * j->ldy, 1, 3);
+        multiply_as(j, row, b, here < TILE ? room : y, here < TILE ? BLOCK : j->ldy, next);
+        for (int64_t t = 0; here < TILE && t < here; t++) memcpy(y + t * j->ldy, room + t * BLOCK, 2 * BLOCK);
+    }
+}
+
+static void lay_tile(const job *j, rows *r) {
+    r->end = TILE;
+    for (int64_t b = 0; b < j->s.in; b++) {
+        if (j->mode == RECTIFIED) lay_block(RECTIFIED, r, &j->norm, b, TILE * j->ldx);
+        else if (j->mode == NORMALISED) lay_block(NORMALISED, r, &j->norm, b, TILE * j->ldx);
+        else lay_block(AS_IT_IS, r, &j->norm, b, TILE * j->ldx);
+    }
+}
+
+/* The tiles [first, last) against the output blocks [from, to). */
+static void work(const job *j, int64_t first, int64_t last, int64_t from, int64_t to) {
+    rows r = rows_of(j, first, j->tile[first % 2]);
+    lay_tile(j, &r);
+    for (int64_t t = first; t < last; t++) {
+        r = rows_of(j, t + 1, t + 1 < last ? j->tile[(t + 1) % 2] : NULL);
+        tile(j, t, from, to, &r);
+    }
+}
+
+static void convolve(const job *all, int64_t threads, char *room) {
+    const cut *s = &all->s;
+    PRAGMA(omp parallel num_threads((int)threads)) {
+        int64_t from, to;
+        share(s->out * 2 * s->in, 1, &from, &to);
+        pack(all, from, to);
+        PRAGMA(omp barrier)
+        job mine = *all;
+        mine.tile[0] = room + omp_get_thread_num() * 2 * tile_bytes(s);
+        mine.tile[1] = mine.tile[0] + tile_bytes(s);
+        share(s->tiles, 1, &from, &to);
+        if (from < to) work(&mine, from, to, 0, s->out);
+    }
+}
+#endif
+
+int KERNEL(pointwise)(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
+                      int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes) {
+    int status = check(__func__, pixels, c, k);
+    if (!status) status = norm_check(__func__, norm);
+    if (status) return status;
+    REQUIRE(ldx >= c && ldy >= k, "%s: rows are %lld and %lld apart but %lld and %lld long", __func__, (long long)ldx,
+            (long long)ldy, (long long)c, (long long)k);
+    cut s = cut_of(pixels, c, k);
+    int64_t threads = min64((bytes - shared_bytes(&s)) / (2 * tile_bytes(&s)), omp_get_max_threads());
+    REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
+            (long long)(shared_bytes(&s) + 2 * tile_bytes(&s)));
+#if defined(__AVX512BF16__)
+    job all = {s, x, ldx, {0}, AS_IT_IS, w, bias, scratch, y, ldy, {NULL, NULL}};
+    if (norm) {
+        all.norm = norm_input_of(norm, c, (float *)((char *)scratch + weight_bytes(&s)));
+        all.mode = all.norm.relu ? RECTIFIED : NORMALISED;
+    }
+    convolve(&all, threads, (char *)scratch + shared_bytes(&s));
+#else
+    (void)x, (void)w, (void)bias, (void)y, (void)scratch;
+#endif
+    return IST_OK;
+}
