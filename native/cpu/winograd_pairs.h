@@ -5,12 +5,10 @@
 #ifndef IST_WINOGRAD_PAIRS_H
 #define IST_WINOGRAD_PAIRS_H
 
-#include "norm_input.h"
 #include "winograd_cut.h"
+#include "winograd_floats.h"
 
 #if defined(__AVX512BF16__)
-
-#define LANES 16
 
 /* What lies beside the picture. */
 static const uint16_t beside[MOST_CHANNELS];
@@ -31,40 +29,6 @@ static void fetch(const uint16_t *plane, const int64_t size[3], int64_t ld, int6
     int64_t end = row < size[1] ? min64(column + 4, size[2]) : 0;
     for (; column < end; column++)
         for (int64_t c = 0; c < channels; c += BLOCK) (void)*(const volatile uint16_t *)(line + column * ld + c);
-}
-
-/* BLOCK channels in float32: even ones, odd ones. */
-typedef struct floats {
-    __m512 even, odd;
-} floats;
-
-INLINE floats floats_of(__m512i x) {
-    return (floats){(__m512)_mm512_slli_epi32(x, 16), (__m512)_mm512_and_si512(x, _mm512_set1_epi32(-65536))};
-}
-
-INLINE floats plus(floats a, floats b) { return (floats){a.even + b.even, a.odd + b.odd}; }
-INLINE floats minus(floats a, floats b) { return (floats){a.even - b.even, a.odd - b.odd}; }
-
-/* A norm with its numbers in the order of floats, block by block of channels; y = max(z, least). */
-typedef struct split_norm {
-    int on; /* whether there is one */
-    float least;
-    norm_input numbers;
-} split_norm;
-
-/* room: [4, c]. */
-static split_norm split_norm_of(const ist_norm *n, int64_t c, float *room) {
-    split_norm s = {n != NULL, -INFINITY, {room, room + c, room + 2 * c, 0}};
-    if (!n) return s;
-    norm_input from = norm_input_of(n, c, room + 3 * c);
-    if (from.relu) s.least = 0;
-    for (int64_t i = 0; i < c; i++) {
-        int64_t to = i / BLOCK * BLOCK + i % 2 * LANES + i % BLOCK / 2;
-        room[to] = from.mean[i];
-        room[c + to] = from.factor[i];
-        room[2 * c + to] = from.beta[i];
-    }
-    return s;
 }
 
 /* The normalised values of the block of channels from c on, rounded to bf16. */
