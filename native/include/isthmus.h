@@ -303,10 +303,10 @@ IST_API int ist_pointwise_scratch(int64_t pixels, int64_t c, int64_t k, int64_t 
 IST_API int ist_pointwise(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
                           int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
 
-/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times x [pixels,c], both bf16. */
+/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times norm(x), both bf16. Any c and k. */
 IST_API int ist_pointwise_backward_weights_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
-IST_API int ist_pointwise_backward_weights(const void *x, const void *dy, float *dw, int64_t pixels, int64_t c, int64_t k,
-                                           void *scratch, int64_t bytes);
+IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist_norm *norm, const void *dy, float *dw,
+                                           int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
 
 /* Forward convolution of one group in bf16 by Winograd's F(2x2,3x3): kernel [d,3,3], no stride, no dilation, channels in and
  * out in multiples of 32, on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. Arguments as ist_conv. turned: w is

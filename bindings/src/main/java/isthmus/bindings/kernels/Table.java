@@ -68,7 +68,8 @@ final class Table {
     static final MethodHandle POINTWISE_SCRATCH = LIBRARY.bind("ist_pointwise_scratch", "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS_SCRATCH = LIBRARY.bind(
             "ist_pointwise_backward_weights_scratch", "illllp");
-    static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights", "ippplllpl");
+    static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights",
+            "iplppplllpl");
     static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ipppipppl");
     static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
     static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplpplppl");

@@ -4,6 +4,7 @@ import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
 import static isthmus.bindings.kernels.Numbers.read;
+import static java.lang.foreign.MemorySegment.NULL;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -18,11 +19,13 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.junit.jupiter.api.Test;
 
-/** The weight gradient of a convolution with one tap, against float64. */
+/** The weight gradient of a convolution with one tap, against float64, with a norm against the norm's own kernel. */
 class PointwiseKernelsTest {
-    /** Pixels, channels in, channels out: odd ones, tails of every kind, slices, and more weights than are sliced. */
+    /** Pixels, channels in, channels out: odd ones, tails of every kind, slices, more weights than are sliced, groups. */
     private static final int[][] SHAPES = {{1, 1, 1}, {7, 33, 15}, {300, 32, 14}, {257, 70, 129}, {20001, 24, 17},
-            {8195, 48, 64}, {130, 300, 200}};
+            {12295, 48, 64}, {130, 300, 200}, {517, 64, 128}, {101, 40, 1100}};
+    private static final int[] ACTIVATIONS = {Kernels.NONE, Kernels.RELU};
+    private static final float EPSILON = 1e-3f;
 
     private static boolean served() {
         int isa = OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
@@ -60,6 +63,26 @@ class PointwiseKernelsTest {
         }
     }
 
+    /** Rows may lie in a wider buffer, whose other columns are not read. */
+    @Test
+    void pitchedRows() {
+        assumeTrue(served(), "no AVX-512 BF16 here");
+        for (int[] s : SHAPES)
+            assertArrayEquals(run(s, 2), run(s, s[1] + 5, -1, 2), s[0] + " pixels, " + s[1] + " to " + s[2]);
+    }
+
+    /** With a norm the bits are those of the norm's own kernel before the one without a norm. */
+    @Test
+    void normOnTheWay() {
+        assumeTrue(served(), "no AVX-512 BF16 here");
+        for (int[] s : SHAPES)
+            for (int activation : ACTIVATIONS) {
+                double[] apart = apart(s, activation);
+                assertArrayEquals(apart, run(s, s[1] + 7, activation, 2),
+                        s[0] + " pixels, " + s[1] + " to " + s[2] + ", activation " + activation);
+            }
+    }
+
     @Test
     void refusals() {
         try (Arena arena = Arena.ofConfined()) {
@@ -73,9 +96,16 @@ class PointwiseKernelsTest {
             long one = scratch(arena, new int[]{8, 2, 2}, 1);
             MemorySegment any = empty(arena, Kernels.F32, 64);
             e = assertThrows(NativeException.class,
-                    () -> PointwiseKernels.backwardWeights(any, any, any, 8, 2, 2, any, one - 1));
+                    () -> PointwiseKernels.backwardWeights(any, 2, NULL, any, any, 8, 2, 2, any, one - 1));
             assertTrue(e.getMessage().contains((one - 1) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
+            e = assertThrows(NativeException.class,
+                    () -> PointwiseKernels.backwardWeights(any, 1, NULL, any, any, 8, 2, 2, any, one));
+            assertTrue(e.getMessage().contains("pixels of 2 channels are 1 apart"), e.getMessage());
+            MemorySegment norm = norm(arena, 2, Kernels.SILU);
+            e = assertThrows(NativeException.class,
+                    () -> PointwiseKernels.backwardWeights(any, 2, norm, any, any, 8, 2, 2, any, one));
+            assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
         }
     }
 
@@ -85,17 +115,59 @@ class PointwiseKernelsTest {
         return bytes.get(ValueLayout.JAVA_LONG, 0);
     }
 
-    private static double[] run(int[] s, int threads) {
+    private static double[] run(int[] s, int threads) { return run(s, s[1], -1, threads); }
+
+    /** x in rows ldx apart, NaNs between them; activation: of the norm, or -1 for no norm. */
+    private static double[] run(int[] s, int ldx, int activation, int threads) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment x = random(arena, Kernels.BF16, s[0] * s[1], 1);
-            MemorySegment dy = random(arena, Kernels.BF16, s[0] * s[2], 2);
-            MemorySegment dw = empty(arena, Kernels.F32, s[1] * s[2]);
-            long bytes = scratch(arena, s, threads);
-            MemorySegment scratch = arena.allocate(bytes, 64);
-            scratch.fill((byte) 0xff); // NaNs, should anything be read that was not written
-            PointwiseKernels.backwardWeights(x, dy, dw, s[0], s[1], s[2], scratch, bytes);
-            return floats(dw, s[1] * s[2]);
+            MemorySegment x = pitched(arena, x(arena, s), s[0], s[1], ldx);
+            return gradient(arena, s, x, ldx, activation < 0 ? NULL : norm(arena, s[1], activation), threads);
         }
+    }
+
+    /** The norm by its own kernel first. */
+    private static double[] apart(int[] s, int activation) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment y = empty(arena, Kernels.BF16, s[0] * s[1]);
+            Kernels.batchNorm(Kernels.BF16, x(arena, s), s[1], channels(arena, s[1], 3, 0), channels(arena, s[1], 4, 1),
+                    channels(arena, s[1], 5, 0), channels(arena, s[1], 6, 0), EPSILON, NULL, activation, y, s[1], s[0],
+                    s[1]);
+            return gradient(arena, s, y, s[1], NULL, 2);
+        }
+    }
+
+    private static double[] gradient(Arena arena, int[] s, MemorySegment x, int ldx, MemorySegment norm, int threads) {
+        MemorySegment dy = random(arena, Kernels.BF16, s[0] * s[2], 2);
+        MemorySegment dw = empty(arena, Kernels.F32, s[1] * s[2]);
+        long bytes = scratch(arena, s, threads);
+        MemorySegment scratch = arena.allocate(bytes, 64);
+        scratch.fill((byte) 0xff); // NaNs, should anything be read that was not written
+        PointwiseKernels.backwardWeights(x, ldx, norm, dy, dw, s[0], s[1], s[2], scratch, bytes);
+        return floats(dw, s[1] * s[2]);
+    }
+
+    private static MemorySegment x(Arena arena, int[] s) { return random(arena, Kernels.BF16, s[0] * s[1], 1); }
+
+    private static MemorySegment pitched(Arena arena, MemorySegment rows, int count, int c, int ld) {
+        MemorySegment to = arena.allocate(2L * count * ld, 64).fill((byte) 0xff);
+        for (int r = 0; r < count; r++)
+            MemorySegment.copy(rows, 2L * r * c, to, 2L * r * ld, 2L * c);
+        return to;
+    }
+
+    /** Numbers a channel; above zero if {@code positive} is one. */
+    private static MemorySegment channels(Arena arena, int c, int seed, int positive) {
+        MemorySegment to = random(arena, Kernels.F32, c, seed);
+        for (int i = 0; i < c * positive; i++)
+            to.setAtIndex(ValueLayout.JAVA_FLOAT, i, 0.1f + Math.abs(to.getAtIndex(ValueLayout.JAVA_FLOAT, i)));
+        return to;
+    }
+
+    private static MemorySegment norm(Arena arena, int c, int activation) {
+        MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
+        KernelStructs.putNorm(norm, channels(arena, c, 3, 0), channels(arena, c, 4, 1), channels(arena, c, 5, 0),
+                channels(arena, c, 6, 0), EPSILON, activation);
+        return norm;
     }
 
     private static double[] exact(int[] s) {
