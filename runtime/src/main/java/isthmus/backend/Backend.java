@@ -41,6 +41,12 @@ public interface Backend extends AutoCloseable {
     }
 
     /**
+     * Whether the backend's kernels of a convolution and of both its gradients can normalise what the convolution reads on the
+     * way; see {@link isthmus.op.NormConv}.
+     */
+    default boolean joinsNorm(Node conv, Precision precision) { return false; }
+
+    /**
      * Whether the node's kernel reads or writes this value where its rows (each one position's channels) are further apart
      * than they are long, and begin at any element that {@link #rowAlignment} allows: {@link Addresses#stride}.
      */

@@ -5,6 +5,7 @@ import isthmus.op.GatedNorm;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
+import isthmus.op.NormConv;
 import isthmus.op.Normalization;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
@@ -25,6 +26,11 @@ public final class NormRows {
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());
             case GroupNorm.Again z -> isRow(v) || takes(n, v, !z.residual());
             case NormBackward b -> isRow(v) || takes(n, v, b.adds());
+            case NormConv c -> isRow(v) || v.equals(n.out(0)) || (c.conv().window().volume() == 1 && v.equals(n.in(0)));
+            case NormConv.BackwardWeights w -> isRow(v) || v.equals(n.in(0));
+            case NormConv.BackwardData d -> isRow(v) || v.equals(n.in(0)) || v.equals(n.out(0))
+                    || (d.adds() && v.equals(n.in(NormConv.BackwardData.ADDED)));
+            case NormConv.Settle s -> true;
             default -> false;
         };
     }
@@ -46,6 +52,8 @@ public final class NormRows {
         return switch (n.op()) {
             case NormBackward b -> b.adds() ? n.inputs().size() - 1 : 1;
             case GatedNorm.BackwardPass b -> 1;
+            case NormConv.BackwardData d -> d.adds() ? NormConv.BackwardData.ADDED : -1;
+            case NormConv.Settle s -> 0;
             default -> -1;
         };
     }

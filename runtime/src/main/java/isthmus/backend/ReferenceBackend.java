@@ -4,6 +4,7 @@ import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Kind;
 import isthmus.op.Node;
+import isthmus.op.NormConv;
 import isthmus.op.Op;
 import isthmus.op.Reference;
 import isthmus.op.Value;
@@ -31,6 +32,9 @@ public final class ReferenceBackend implements Backend {
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
         return Optional.of(new NaiveKernel(node, types));
     }
+
+    @Override
+    public boolean joinsNorm(Node conv, Precision precision) { return true; }
 
     @Override
     public MemorySegment allocate(long bytes, Arena arena) { return arena.allocate(bytes, ALIGNMENT); }
@@ -78,7 +82,8 @@ public final class ReferenceBackend implements Backend {
             // What may be a view, is the same memory under another name, whatever the shapes; dropout counts in memory order.
             boolean asItLies = node.op() instanceof Dropout
                     || node.op().isView(node.inputs().stream().map(Value::spec).toList());
-            boolean gradients = node.op() instanceof Conv.BackwardWeights;
+            boolean gradients = node.op() instanceof Conv.BackwardWeights
+                    || node.op() instanceof NormConv.BackwardWeights;
             this.in = node.inputs().stream().map(v -> new Slot(v, types.apply(v),
                     asItLies || v.role() == Value.Role.PARAMETER || v.spec().kind() == Kind.LABEL)).toList();
             this.out = node.outputs().stream().map(v -> new Slot(v, types.apply(v), asItLies || gradients)).toList();

@@ -1,6 +1,7 @@
 package isthmus.graph;
 
 import isthmus.backend.Backend;
+import isthmus.backend.Precision;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.Set;
@@ -63,12 +64,16 @@ public final class Rewrites {
         return g;
     }
 
-    /** A graph with its {@linkplain Gradients gradients}, or one that gets none, rewritten where the backend has the kernels. */
-    public Graph afterGradients(Graph graph, Backend backend) {
+    /**
+     * A graph with its {@linkplain Gradients gradients}, or one that gets none, rewritten where the backend has the kernels in
+     * this precision.
+     */
+    public Graph afterGradients(Graph graph, Backend backend, Precision precision) {
         Graph g = graph;
         if (has(Rewrite.SQUEEZE_EXCITE)) g = Gate.apply(g, backend::lowers);
         if (has(Rewrite.LINEAR_RELU)) g = FuseLinear.apply(g, backend::lowers);
         if (has(Rewrite.GRADIENT_SUMS)) g = SumGradients.apply(g, backend::lowers);
+        if (has(Rewrite.NORM_CONV)) g = JoinNorms.apply(g, conv -> backend.joinsNorm(conv, precision));
         // A device's memory holds more than its step has time to spare.
         if (has(Rewrite.RECOMPUTE) && !backend.hasOwnMemory()) g = Recompute.apply(g);
         return g;

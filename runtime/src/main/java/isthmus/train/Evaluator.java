@@ -31,7 +31,8 @@ public final class Evaluator implements AutoCloseable {
     public Evaluator(Model model, WeightBuffer weights, int batch, Precision precision, Backend backend,
             Workspace shared) {
         Rewrites rewrites = Rewrites.chosen();
-        Graph graph = rewrites.afterGradients(rewrites.beforeGradients(model.graph(batch, false)), backend);
+        Graph graph = rewrites.afterGradients(rewrites.beforeGradients(model.graph(batch, false)), backend,
+                precision);
         this.program = Program.compile(graph, backend, precision, weights, null, shared, 0);
         this.batch = batch;
         this.classes = model.classes();

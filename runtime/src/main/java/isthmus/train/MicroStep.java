@@ -48,7 +48,7 @@ record MicroStep(Program program, int batch, MemorySegment images, MemorySegment
         options.loss().attach(graph, graph.outputs().get(Model.LOGITS));
         graph = rewrites.beforeGradients(graph);
         Gradients.append(graph, Loss.LOSS, options.precision() == Precision.F16);
-        return rewrites.afterGradients(graph, backend);
+        return rewrites.afterGradients(graph, backend, options.precision());
     }
 
     /** Computes what the batch in {@link #images} and {@link #labels} gives. */

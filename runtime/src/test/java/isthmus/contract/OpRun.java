@@ -48,7 +48,7 @@ final class OpRun implements AutoCloseable {
         if (shape.rank() == 0) Arrays.fill(dy, 1); // a loss: its own gradient is 1
         Value upstream = plain.input(UPSTREAM, new Spec(shape, Kind.FLOAT));
         Gradients.append(plain, y, plain.apply(UPSTREAM, new Cast(y.spec().kind()), upstream).getFirst());
-        this.graph = Rewrites.all().afterGradients(plain, backend);
+        this.graph = Rewrites.all().afterGradients(plain, backend, precision);
         this.backend = backend;
         this.weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
         this.gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));

@@ -8,6 +8,7 @@ import static isthmus.contract.OpCase.Use.STATISTIC;
 import static isthmus.contract.OpCase.Use.TARGET;
 import static isthmus.contract.OpCase.Use.WEIGHT;
 
+import isthmus.graph.Graph;
 import isthmus.op.Activation;
 import isthmus.op.Add;
 import isthmus.op.AvgPool;
@@ -82,6 +83,7 @@ final class OpTable {
                 .op(new Add()));
         all.add(new OpCase("concat of one number a channel").arg("a", WEIGHT, 3).arg("b", WEIGHT, 5).op(new Concat()));
         all.add(warp("warp_affine", 2, 4, 3, 1));
+        all.add(dense("dense block", 2, 2, 3, 5, 4));
         addCommon(all, "", 2, 3, 5, 4);
         losses(all);
         return all;
@@ -90,6 +92,8 @@ final class OpTable {
     static List<OpCase> awkward() {
         List<OpCase> all = new ArrayList<>(tiny());
         addConvolutions(all);
+        all.add(dense("dense block of 64 channels", 32, 3, 64, 7, 5));
+        all.add(dense("dense block of one pixel", 32, 2, 32, 1, 1));
         addLinear(all);
         maps(all, 2, 14, 5, 7, 31);
         maps(all, 1, 2, 1, 1, 1);
@@ -245,6 +249,33 @@ final class OpTable {
                     .getFirst();
             return around ? g.apply(name, new Concat(), y, in.get("x")).getFirst() : y;
         });
+    }
+
+    /** Two layers that each normalise what there is, bring it to twice {@code growth} channels, and add {@code growth} to it. */
+    private static OpCase dense(String name, int growth, int... x) {
+        OpCase c = new OpCase(name).arg("x", ACTIVATION, x);
+        for (int layer = 0; layer < 2; layer++) {
+            int channels = x[1] + layer * growth;
+            c.arg("w" + layer, WEIGHT, 2 * growth, channels, 1, 1).arg("v" + layer, WEIGHT, growth, 2 * growth, 3, 3);
+            for (String weight : List.of("gamma", "beta"))
+                c.arg(weight + layer, WEIGHT, channels).arg(weight + "2" + layer, WEIGHT, 2 * growth);
+        }
+        return c.build((g, in) -> {
+            Value all = in.get("x");
+            for (int i = 0; i < 2; i++) {
+                Value y = normalizedConv(g, name, all, in.get("gamma" + i), in.get("beta" + i), in.get("w" + i), 1);
+                Value z = normalizedConv(g, name, y, in.get("gamma2" + i), in.get("beta2" + i), in.get("v" + i), 3);
+                all = g.apply(name, new Concat(), all, z).getFirst();
+            }
+            return all;
+        });
+    }
+
+    private static Value normalizedConv(Graph g, String name, Value x, Value gamma, Value beta, Value weight, int kernel) {
+        List<Value> s = g.apply(name, new ChannelStatistics(), x);
+        Value a = g.apply(name, new Normalize(1e-5f, false, Activation.RELU), x, s.get(0), s.get(1), gamma, beta)
+                .getFirst();
+        return g.apply(name, new Conv(Window.of(2, kernel, 1, kernel / 2), 1, false), a, weight).getFirst();
     }
 
     /** Squeeze-and-excitation without its own layers: the means are the factors. */

@@ -59,7 +59,7 @@ class RecomputeTest {
     private static Graph kept(Graph network) {
         Graph graph = OTHERS.beforeGradients(network);
         Gradients.append(graph, RandomGraph.LOSS);
-        return OTHERS.afterGradients(graph, cpu);
+        return OTHERS.afterGradients(graph, cpu, Precision.BF16);
     }
 
     @ParameterizedTest
@@ -137,7 +137,7 @@ class RecomputeTest {
         graph.output("loss", graph.apply("loss", new BceWithLogits(List.of()), logits, labels).getFirst());
         Graph forward = OTHERS.beforeGradients(graph);
         Gradients.append(forward, "loss");
-        return OTHERS.afterGradients(forward, cpu);
+        return OTHERS.afterGradients(forward, cpu, Precision.BF16);
     }
 
     private static long arena(Graph graph) { return Program.arenaBytes(graph, cpu, Precision.BF16, OTHERS); }

@@ -23,12 +23,14 @@ import isthmus.op.LinearRelu;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
+import isthmus.op.NormConv;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Spec;
 import isthmus.op.Value;
 import isthmus.op.Window;
+import isthmus.tensor.Region;
 import isthmus.tensor.Shape;
 import isthmus.tensor.WeightBuffer;
 import isthmus.zoo.ModelOptions;
@@ -107,6 +109,51 @@ class RewritesTest {
         }
     }
 
+    /** In naive Java, which joins norms to all convolutions; the CPU has kernels for some, below. */
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void normsOnTheWayAgree(long seed) {
+        try (ReferenceBackend naive = new ReferenceBackend()) {
+            Map<String, float[]> expected = run(seed, 1, naive, Rewrites.only());
+            Rewrites joined = Rewrites.only(Rewrite.NORM_FUSION, Rewrite.SHARED_STATISTICS, Rewrite.GRADIENT_SUMS,
+                    Rewrite.NORM_CONV);
+            Map<String, float[]> got = run(seed, 1, naive, joined);
+            assertEquals(expected.keySet(), got.keySet());
+            expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
+                    what));
+        }
+    }
+
+    /** In half precision the two round gradients at other places. */
+    @ParameterizedTest
+    @MethodSource("seeds")
+    void normsOnTheWayAgreeInHalfPrecision(long seed) {
+        Map<String, float[]> expected = half(seed, Rewrites.parse("-norm-conv"));
+        Map<String, float[]> got = half(seed, Rewrites.all());
+        assertEquals(expected.keySet(), got.keySet());
+        expected.forEach((what, values) -> {
+            double off = Trial.distance(values, got.get(what));
+            double limit = what.startsWith("gradient") ? 0.03 : 0;
+            assertTrue(off <= limit, () -> what + " is off by " + off);
+        });
+    }
+
+    private static Map<String, float[]> half(long seed, Rewrites rewrites) {
+        Graph graph = rewrites.beforeGradients(RandomGraph.training(seed, 32));
+        Gradients.append(graph, RandomGraph.LOSS);
+        return Trial.run(rewrites.afterGradients(graph, cpu, Precision.BF16), cpu, Precision.BF16, rewrites);
+    }
+
+    @Test
+    void normsAreOnTheWayInSomeDrawnGraphs() {
+        long joined = seeds().mapToObj(seed -> {
+            Graph graph = Rewrites.all().beforeGradients(RandomGraph.training(seed, 32));
+            Gradients.append(graph, RandomGraph.LOSS);
+            return Rewrites.all().afterGradients(graph, cpu, Precision.BF16);
+        }).filter(g -> count(g.nodes(), NormConv.Settle.class) > 0).count();
+        assertTrue(joinsNorms(cpu) ? joined >= 15 : joined == 0, joined + " of all drawn graphs");
+    }
+
     /** Without gradients more is joined: squeeze-and-excitation writes its input nowhere. */
     @ParameterizedTest
     @MethodSource("seeds")
@@ -119,7 +166,7 @@ class RewritesTest {
 
     private static void forwardAgrees(Map<String, float[]> expected, long seed, Backend backend) {
         Rewrites all = Rewrites.all();
-        Graph graph = all.afterGradients(all.beforeGradients(RandomGraph.training(seed)), backend);
+        Graph graph = all.afterGradients(all.beforeGradients(RandomGraph.training(seed)), backend, Precision.FP32);
         Map<String, float[]> got = Trial.run(graph, backend, all);
         assertEquals(expected.keySet(), got.keySet());
         expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
@@ -129,7 +176,7 @@ class RewritesTest {
     @Test
     void forwardPassesAreJoinedInSomeDrawnGraphs() {
         long joined = seeds().mapToObj(RandomGraph::training)
-                .map(g -> Rewrites.all().afterGradients(Rewrites.all().beforeGradients(g), cpu))
+                .map(g -> Rewrites.all().afterGradients(Rewrites.all().beforeGradients(g), cpu, Precision.FP32))
                 .filter(g -> count(g.nodes(), GatedNorm.Means.class) > 0
                         && count(g.nodes(), GatedNorm.Scaled.class) > 0)
                 .count();
@@ -139,7 +186,7 @@ class RewritesTest {
     private static Map<String, float[]> run(long seed, int unit, Backend backend, Rewrites rewrites) {
         Graph graph = rewrites.beforeGradients(RandomGraph.training(seed, unit));
         Gradients.append(graph, RandomGraph.LOSS);
-        return Trial.run(rewrites.afterGradients(graph, backend), backend, rewrites);
+        return Trial.run(rewrites.afterGradients(graph, backend, Precision.FP32), backend, rewrites);
     }
 
     @Test
@@ -161,8 +208,10 @@ class RewritesTest {
         Backend backend = backend(device);
         Rewrites without = Rewrites.parse("-" + r.option());
         assertEquals(EnumSet.complementOf(EnumSet.of(r)), without.applied());
-        Facts with = facts(Rewrites.all(), "densenet121", backend);
-        Facts but = facts(without, "densenet121", backend);
+        // Where norms are joined to convolutions little is left for others.
+        boolean joins = r == Rewrite.NORM_CONV;
+        Facts with = facts(joins ? Rewrites.all() : Rewrites.parse("-norm-conv"), "densenet121", backend);
+        Facts but = facts(joins ? without : Rewrites.parse("-norm-conv,-" + r.option()), "densenet121", backend);
         switch (r) {
             case NORM_FUSION -> assertTrue(with.normsAndRelus == 121 && but.normsAndRelus == 242);
             case POOL_FIRST -> assertTrue(with.convFlops < 0.95 * but.convFlops && with.pooledConvs == 3);
@@ -171,6 +220,10 @@ class RewritesTest {
             case SQUEEZE_EXCITE -> assertEquals(0, with.gates); // EfficientNet's, below
             // Not on devices.
             case RECOMPUTE -> assertEquals(!backend.hasOwnMemory(), with.passes > but.passes && with.arena < but.arena);
+            case NORM_CONV -> {
+                assertEquals(joinsNorms(backend) ? 116 : 0, with.joined);
+                assertEquals(joinsNorms(backend), with.arena < but.arena && with.copiedBytes < but.copiedBytes);
+            }
             case LINEAR_RELU -> assertEquals(0, with.linearRelus); // ConvNet2's, below
             case CHANNEL_BLOCKS -> assertTrue(with.copiedBytes < 0.5 * but.copiedBytes, with + " " + but);
             case IN_PLACE -> assertTrue(with.inPlace > 100 && but.inPlace == 0);
@@ -179,10 +232,19 @@ class RewritesTest {
             assertTrue(with.arena < but.arena, with + " " + but);
     }
 
+    /** Whether this machine has the kernels. */
+    private static boolean joinsNorms(Backend backend) {
+        Graph g = new Graph();
+        Value x = g.input("x", new Spec(Shape.of(1, 64, 8, 8), Kind.ACTIVATION));
+        Value w = g.parameter("w", Shape.of(32, 64, 1, 1), Region.TRAINABLE);
+        g.apply("conv", new Conv(Window.of(2, 1, 1, 0), 1, false), x, w);
+        return backend.joinsNorm(g.nodes().getFirst(), Precision.BF16);
+    }
+
     /** What a compiled training step of DenseNet-121 consists of. */
     private record Facts(long arena, long normsAndRelus, long passes, double convFlops, long pooledConvs,
             long statisticsBytes, long adds, long addingPasses, long gates, long copiedBytes, long inPlace,
-            long linearRelus) {}
+            long linearRelus, long joined) {}
 
     private static Facts facts(Rewrites rewrites, String model, Backend backend) {
         backend.enter();
@@ -192,7 +254,7 @@ class RewritesTest {
         plain.output("loss", plain.apply("loss", new BceWithLogits(List.of()), logits, labels).getFirst());
         Graph forward = rewrites.beforeGradients(plain);
         Gradients.append(forward, "loss");
-        Graph graph = rewrites.afterGradients(forward, backend);
+        Graph graph = rewrites.afterGradients(forward, backend, Precision.BF16);
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
             WeightBuffer gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
@@ -220,7 +282,7 @@ class RewritesTest {
                         .anyMatch(v -> v.shape().equals(n.out(0).shape()) && p.layout().root(v) == p.layout()
                                 .root(n.out(0))))
                         .count(),
-                count(nodes, LinearRelu.class));
+                count(nodes, LinearRelu.class), count(nodes, NormConv.class));
     }
 
     /** The rewrite alone would not say that none are left: on a device, layers write to their places themselves. */
@@ -259,7 +321,7 @@ class RewritesTest {
         assertTrue(with.arena < but.arena, with + " " + but);
         Graph evaluation = Zoo.model("efficientnet_b0", Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, false);
         Rewrites all = Rewrites.all();
-        assertEquals(2 * 16, all.afterGradients(all.beforeGradients(evaluation), backend).nodes().stream()
+        assertEquals(2 * 16, all.afterGradients(all.beforeGradients(evaluation), backend, Precision.BF16).nodes().stream()
                 .filter(n -> n.op().name().startsWith("norm_")).count());
     }
 

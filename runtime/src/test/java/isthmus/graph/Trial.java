@@ -16,13 +16,17 @@ final class Trial {
 
     /** Outputs, gradients, and the weights after it. */
     static Map<String, float[]> run(Graph graph, Backend backend, Rewrites rewrites) {
+        return run(graph, backend, Precision.FP32, rewrites);
+    }
+
+    static Map<String, float[]> run(Graph graph, Backend backend, Precision precision, Rewrites rewrites) {
         Map<String, float[]> results = new TreeMap<>();
         backend.enter();
         try (Arena arena = Arena.ofConfined()) {
             WeightBuffer weights = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
             WeightBuffer gradients = new WeightBuffer(graph.table(), backend.allocate(graph.table().bytes(), arena));
             graph.parameters().keySet().forEach(name -> fill(weights.slice(name), name));
-            try (Program program = Program.compile(graph, backend, Precision.FP32, weights, gradients, null, 0,
+            try (Program program = Program.compile(graph, backend, precision, weights, gradients, null, 0,
                     rewrites)) {
                 fill(program.input(RandomGraph.IMAGE), RandomGraph.IMAGE);
                 program.input(RandomGraph.LABELS).setAtIndex(ValueLayout.JAVA_FLOAT, 0, 1);
@@ -47,6 +51,17 @@ final class Trial {
             float v = 2 * Seeds.uniform(key, i) - 1;
             at.setAtIndex(ValueLayout.JAVA_FLOAT, i, positive ? Math.abs(v) + 0.5f : v);
         }
+    }
+
+    /** How far values are from those expected, in parts of their length, both Euclidean. */
+    static double distance(float[] expected, float[] got) {
+        double distance = 0;
+        double length = 0;
+        for (int i = 0; i < expected.length; i++) {
+            distance += Math.pow((double) got[i] - expected[i], 2);
+            length += Math.pow(expected[i], 2);
+        }
+        return Math.sqrt(distance) / Math.max(Math.sqrt(length), 1e-3);
     }
 
     /** The largest number, and not less than what sums of numbers near 1 that cancel are uncertain by. */

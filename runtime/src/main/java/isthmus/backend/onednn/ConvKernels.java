@@ -19,6 +19,7 @@ import isthmus.bindings.onednn.OneDnn;
 import isthmus.bindings.onednn.PrimitiveDescs;
 import isthmus.op.Conv;
 import isthmus.op.Node;
+import isthmus.op.NormConv;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.DType;
@@ -40,7 +41,7 @@ final class ConvKernels {
 
     static Optional<Kernel> forward(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv op = (Conv) n.op();
-        if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32) return Optional.of(new DenseConv(n, dnnl.threads));
+        if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32) return Optional.of(DenseConv.forward(n, dnnl.threads));
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
             return Optional.of(WinogradConv.forward(n, dnnl.threads));
         return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> OwnConv.DIRECT.forward(n, types));
@@ -56,11 +57,42 @@ final class ConvKernels {
 
     static Optional<Kernel> backwardWeights(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv.BackwardWeights op = (Conv.BackwardWeights) n.op();
-        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types) && WinogradWeights.pays(n))
-            return Optional.of(new WinogradWeights(n, dnnl.threads));
-        if (PointwiseWeights.serves(n, types)) return Optional.of(new PointwiseWeights(n, dnnl.threads));
+        if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types)
+                && Winograd.paysForWeights(n.in(1).shape(), op.weight()))
+            return Optional.of(WinogradConv.backwardWeights(n, dnnl.threads));
+        int c = n.in(0).shape().dim(1);
+        int k = n.in(1).shape().dim(1);
+        if (types.apply(n.in(0)) == DType.BF16 && types.apply(n.in(1)) == DType.BF16
+                && PointwiseConv.serves(op.window(), op.groups(), c, k) && PointwiseConv.paysForWeights(c, k))
+            return Optional.of(PointwiseConv.backwardWeights(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardWeights(n, types));
+    }
+
+    /** Whether our kernels of a convolution in bf16 and of both its gradients normalise on the way. */
+    static boolean joinsNorm(Node n) {
+        Conv op = (Conv) n.op();
+        Value x = n.in(0);
+        Value y = n.out(0);
+        if (op.window().volume() == 1)
+            return PointwiseConv.serves(op.window(), op.groups(), x.shape().dim(1), y.shape().dim(1));
+        return Winograd.serves(op.window(), op.groups(), x, y, v -> DType.BF16)
+                && Winograd.paysForWeights(y.shape(), n.in(1).shape());
+    }
+
+    /** A kernel that normalises on the way, for what {@link #joinsNorm} has said yes to. */
+    static Optional<Kernel> joined(Dnnl dnnl, Node n, Function<Value, DType> types) {
+        int threads = dnnl.threads;
+        return Optional.of(switch (n.op()) {
+            case NormConv c when c.conv().window().volume() == 1 -> PointwiseConv.forward(n, threads);
+            case NormConv c -> WinogradConv.forward(n, threads);
+            case NormConv.BackwardData d when d.conv().window().volume() == 1 -> PointwiseConv.backwardData(n, threads);
+            case NormConv.BackwardData d -> WinogradConv.backwardData(n, threads);
+            case NormConv.BackwardWeights w when w.conv().window().volume() == 1 ->
+                PointwiseConv.backwardWeights(n, threads);
+            case NormConv.BackwardWeights w -> WinogradConv.backwardWeights(n, threads);
+            default -> throw new IllegalArgumentException(n + " does not normalise on the way");
+        });
     }
 
     private static Optional<Kernel> fastOr(int groups, Supplier<Blocked> fast, Supplier<Kernel> direct) {

@@ -6,6 +6,7 @@ import static isthmus.bindings.onednn.OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_B
 import isthmus.backend.Backend;
 import isthmus.backend.Kernel;
 import isthmus.backend.NormRows;
+import isthmus.backend.Precision;
 import isthmus.backend.Shelf;
 import isthmus.bindings.NativeMemory;
 import isthmus.bindings.onednn.OneDnn;
@@ -30,6 +31,7 @@ import isthmus.op.LossScale;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
+import isthmus.op.NormConv;
 import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Relu;
@@ -60,6 +62,10 @@ final class CpuBackend implements Backend {
             Map.entry(Conv.class, CpuBackend::conv),
             Map.entry(Conv.BackwardData.class, CpuBackend::convBackwardData),
             Map.entry(Conv.BackwardWeights.class, CpuBackend::convBackwardWeights),
+            Map.entry(NormConv.class, ConvKernels::joined),
+            Map.entry(NormConv.BackwardData.class, ConvKernels::joined),
+            Map.entry(NormConv.BackwardWeights.class, ConvKernels::joined),
+            Map.entry(NormConv.Settle.class, own(NormKernels::settle)),
             Map.entry(Linear.class, LinearKernels::forward),
             Map.entry(Linear.BackwardData.class, LinearKernels::backwardData),
             Map.entry(Linear.BackwardWeights.class, LinearKernels::backwardWeights),
@@ -167,6 +173,11 @@ final class CpuBackend implements Backend {
 
     private static Optional<DType> stored(Node node, Function<Value, DType> types) {
         return HalfStorage.of(node, types, Dnnl.may(DNNL_CPU_ISA_AVX512_CORE));
+    }
+
+    @Override
+    public boolean joinsNorm(Node conv, Precision precision) {
+        return precision == Precision.BF16 && ConvKernels.joinsNorm(conv);
     }
 
     @Override

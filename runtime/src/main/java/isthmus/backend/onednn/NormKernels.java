@@ -41,6 +41,23 @@ final class NormKernels {
         });
     }
 
+    static Kernel settle(Node n, Function<Value, DType> types) {
+        int t = OwnKernels.code(types.apply(n.in(0)));
+        long c = n.in(0).shape().dim(1);
+        long rows = n.in(0).shape().elements() / c;
+        return new OwnKernel("settle", (a, arena) -> {
+            MemorySegment d = a.of(n.in(0));
+            MemorySegment x = a.of(n.in(1));
+            MemorySegment slope = a.of(n.in(2));
+            MemorySegment shift = a.of(n.in(3));
+            MemorySegment y = a.of(n.out(0));
+            long ldd = a.stride(n.in(0));
+            long ldx = a.stride(n.in(1));
+            long ldy = a.stride(n.out(0));
+            return () -> Kernels.settle(t, d, ldd, x, ldx, slope, shift, y, ldy, rows, c);
+        });
+    }
+
     static Kernel update(Node n, Function<Value, DType> types) {
         UpdateStatistics op = (UpdateStatistics) n.op();
         long c = n.in(0).shape().elements();
