@@ -23,7 +23,7 @@ import picocli.CommandLine.Parameters;
         + " time, traffic, arithmetic, and its share of what this machine can do.", footer = {"",
                 "Example: isthmus profile resnet34 --batch 32 --precision amp --chrome-trace step.json",
                 "GB/s counts what a call must read and write at least. Roofline: the share of the bandwidth of a copy, or of",
-                "the peak of a convolution, whichever binds; both are measured first. Over 100 %: the data lay in caches."})
+                "the peak of a convolution, whichever binds; both are measured first. Over 100 %%: the data lay in caches."})
 final class ProfileCommand extends Command {
     private static final int TOP = 25;
 
