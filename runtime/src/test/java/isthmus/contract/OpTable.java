@@ -8,7 +8,6 @@ import static isthmus.contract.OpCase.Use.STATISTIC;
 import static isthmus.contract.OpCase.Use.TARGET;
 import static isthmus.contract.OpCase.Use.WEIGHT;
 
-import isthmus.graph.Graph;
 import isthmus.op.Activation;
 import isthmus.op.Add;
 import isthmus.op.AvgPool;
@@ -83,7 +82,8 @@ final class OpTable {
                 .op(new Add()));
         all.add(new OpCase("concat of one number a channel").arg("a", WEIGHT, 3).arg("b", WEIGHT, 5).op(new Concat()));
         all.add(warp("warp_affine", 2, 4, 3, 1));
-        all.add(dense("dense block", 2, 2, 3, 5, 4));
+        all.add(normalizedConv("", 1, 2, 2, 3, 5, 4));
+        all.add(normalizedConv("", 3, 4, 2, 3, 5, 4));
         addCommon(all, "", 2, 3, 5, 4);
         losses(all);
         return all;
@@ -92,8 +92,10 @@ final class OpTable {
     static List<OpCase> awkward() {
         List<OpCase> all = new ArrayList<>(tiny());
         addConvolutions(all);
-        all.add(dense("dense block of 64 channels", 32, 3, 64, 7, 5));
-        all.add(dense("dense block of one pixel", 32, 2, 32, 1, 1));
+        for (int kernel : new int[]{1, 3}) {
+            all.add(normalizedConv(" of 64 channels", kernel, 96, 3, 64, 7, 5));
+            all.add(normalizedConv(" of 160 channels", kernel, 32, 2, 160, 6, 8));
+        }
         addLinear(all);
         maps(all, 2, 14, 5, 7, 31);
         maps(all, 1, 2, 1, 1, 1);
@@ -251,31 +253,19 @@ final class OpTable {
         });
     }
 
-    /** Two layers that each normalise what there is, bring it to twice {@code growth} channels, and add {@code growth} to it. */
-    private static OpCase dense(String name, int growth, int... x) {
-        OpCase c = new OpCase(name).arg("x", ACTIVATION, x);
-        for (int layer = 0; layer < 2; layer++) {
-            int channels = x[1] + layer * growth;
-            c.arg("w" + layer, WEIGHT, 2 * growth, channels, 1, 1).arg("v" + layer, WEIGHT, growth, 2 * growth, 3, 3);
-            for (String weight : List.of("gamma", "beta"))
-                c.arg(weight + layer, WEIGHT, channels).arg(weight + "2" + layer, WEIGHT, 2 * growth);
-        }
+    /** Of which x is read by something else as well, whose gradient is added on the way. */
+    private static OpCase normalizedConv(String suffix, int kernel, int k, int... x) {
+        String name = "norm and ReLU, conv " + kernel + suffix;
+        OpCase c = new OpCase(name).arg("x", ACTIVATION, x).arg("gamma", WEIGHT, x[1]).arg("beta", WEIGHT, x[1])
+                .arg("weight", WEIGHT, k, x[1], kernel, kernel);
         return c.build((g, in) -> {
-            Value all = in.get("x");
-            for (int i = 0; i < 2; i++) {
-                Value y = normalizedConv(g, name, all, in.get("gamma" + i), in.get("beta" + i), in.get("w" + i), 1);
-                Value z = normalizedConv(g, name, y, in.get("gamma2" + i), in.get("beta2" + i), in.get("v" + i), 3);
-                all = g.apply(name, new Concat(), all, z).getFirst();
-            }
-            return all;
+            List<Value> s = g.apply(name, new ChannelStatistics(), in.get("x"));
+            Value a = g.apply(name, new Normalize(1e-5f, false, Activation.RELU), in.get("x"), s.get(0), s.get(1),
+                    in.get("gamma"), in.get("beta")).getFirst();
+            Conv conv = new Conv(Window.of(2, kernel, 1, kernel / 2), 1, false);
+            Value y = g.apply(name, conv, a, in.get("weight")).getFirst();
+            return g.apply(name, new Concat(), in.get("x"), y).getFirst();
         });
-    }
-
-    private static Value normalizedConv(Graph g, String name, Value x, Value gamma, Value beta, Value weight, int kernel) {
-        List<Value> s = g.apply(name, new ChannelStatistics(), x);
-        Value a = g.apply(name, new Normalize(1e-5f, false, Activation.RELU), x, s.get(0), s.get(1), gamma, beta)
-                .getFirst();
-        return g.apply(name, new Conv(Window.of(2, kernel, 1, kernel / 2), 1, false), a, weight).getFirst();
     }
 
     /** Squeeze-and-excitation without its own layers: the means are the factors. */

@@ -321,8 +321,9 @@ class RewritesTest {
         assertTrue(with.arena < but.arena, with + " " + but);
         Graph evaluation = Zoo.model("efficientnet_b0", Shape.of(3, 64, 64), 2, ModelOptions.DEFAULT).graph(2, false);
         Rewrites all = Rewrites.all();
-        assertEquals(2 * 16, all.afterGradients(all.beforeGradients(evaluation), backend, Precision.BF16).nodes().stream()
-                .filter(n -> n.op().name().startsWith("norm_")).count());
+        assertEquals(2 * 16,
+                all.afterGradients(all.beforeGradients(evaluation), backend, Precision.BF16).nodes().stream()
+                        .filter(n -> n.op().name().startsWith("norm_")).count());
     }
 
     private static long count(List<Node> nodes, Class<? extends Op> op) {

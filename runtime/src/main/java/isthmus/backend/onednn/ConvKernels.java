@@ -41,7 +41,8 @@ final class ConvKernels {
 
     static Optional<Kernel> forward(Dnnl dnnl, Node n, Function<Value, DType> types) {
         Conv op = (Conv) n.op();
-        if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32) return Optional.of(DenseConv.forward(n, dnnl.threads));
+        if (op.groups() == 1 && types.apply(n.in(0)) == DType.F32)
+            return Optional.of(DenseConv.forward(n, dnnl.threads));
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
             return Optional.of(WinogradConv.forward(n, dnnl.threads));
         return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> OwnConv.DIRECT.forward(n, types));
@@ -86,7 +87,6 @@ final class ConvKernels {
         return Optional.of(switch (n.op()) {
             case NormConv c when c.conv().window().volume() == 1 -> PointwiseConv.forward(n, threads);
             case NormConv c -> WinogradConv.forward(n, threads);
-            case NormConv.BackwardData d when d.conv().window().volume() == 1 -> PointwiseConv.backwardData(n, threads);
             case NormConv.BackwardData d -> WinogradConv.backwardData(n, threads);
             case NormConv.BackwardWeights w when w.conv().window().volume() == 1 ->
                 PointwiseConv.backwardWeights(n, threads);

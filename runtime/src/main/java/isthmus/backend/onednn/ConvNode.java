@@ -36,10 +36,14 @@ record ConvNode(Node node, Optional<Normalize> norm, Op conv) {
     Value x() { return node.in(0); }
 
     /** The operand after x: the weight, or dy of a weight gradient; then the bias. */
-    Value operand(int i) { return node.in((norm.isPresent() ? NORM : 0) + i); }
+    Value operand(int i) {
+        return node.in((norm.isPresent() ? NORM : 0) + i);
+    }
 
     /** A data gradient's dy: it has no x unless there is a norm. */
-    Value dy() { return norm.isPresent() ? operand(1) : node.in(0); }
+    Value dy() {
+        return norm.isPresent() ? operand(1) : node.in(0);
+    }
 
     /** A data gradient's weight. */
     Value weight() { return norm.isPresent() ? operand(2) : node.in(1); }

@@ -26,7 +26,9 @@ final class PointwiseConv {
     }
 
     /** Whether our weight gradient is as fast as oneDNN's or faster, up to 2.2 times on small maps. */
-    static boolean paysForWeights(int c, int k) { return c >= LEAST_IN && k >= LEAST_OUT; }
+    static boolean paysForWeights(int c, int k) {
+        return c >= LEAST_IN && k >= LEAST_OUT;
+    }
 
     private static long pixels(Value v) { return v.shape().elements() / v.shape().dim(1); }
 
@@ -50,23 +52,6 @@ final class PointwiseConv {
         });
     }
 
-    static Kernel backwardData(Node n, int threads) {
-        ConvNode site = ConvNode.of(n);
-        int c = n.out(0).shape().dim(1);
-        int k = site.dy().shape().dim(1);
-        long pixels = pixels(site.dy());
-        long bytes = OwnKernel.scratch(to -> PointwiseKernels.backwardDataScratch(pixels, c, k, threads, to));
-        return new OwnKernel("pointwise", bytes, (a, arena) -> {
-            MemorySegment dy = a.of(site.dy());
-            MemorySegment w = a.of(site.weight());
-            MemorySegment dx = a.of(n.out(0));
-            long lddx = a.stride(n.out(0));
-            MemorySegment gradient = site.gradient(a, arena);
-            MemorySegment scratch = a.scratch();
-            return () -> PointwiseKernels.backwardData(dy, w, dx, lddx, gradient, pixels, c, k, scratch, bytes);
-        });
-    }
-
     static Kernel backwardWeights(Node n, int threads) {
         ConvNode site = ConvNode.of(n);
         Conv.BackwardWeights op = site.backwardWeights();
@@ -76,14 +61,12 @@ final class PointwiseConv {
         long bytes = OwnKernel.scratch(to -> PointwiseKernels.backwardWeightsScratch(pixels, c, k, threads, to));
         return new OwnKernel("pointwise", bytes, (a, arena) -> {
             MemorySegment x = a.of(site.x());
-            long ldx = a.stride(site.x());
-            MemorySegment norm = site.norm(a, arena);
             MemorySegment dy = a.of(site.operand(1));
             MemorySegment dw = a.of(n.out(0));
             MemorySegment db = op.bias() ? a.of(n.out(1)) : MemorySegment.NULL;
             MemorySegment scratch = a.scratch();
             return () -> {
-                PointwiseKernels.backwardWeights(x, ldx, norm, dy, dw, pixels, c, k, scratch, bytes);
+                PointwiseKernels.backwardWeights(x, dy, dw, pixels, c, k, scratch, bytes);
                 if (op.bias()) Kernels.columnSum(Kernels.BF16, dy, k, db, pixels, k);
             };
         });

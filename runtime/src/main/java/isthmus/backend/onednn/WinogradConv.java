@@ -26,14 +26,11 @@ final class WinogradConv {
         return new OwnKernel("winograd", bytes, (a, arena) -> {
             MemorySegment window = Windows.write(arena, op.window(), site.x().shape(), n.out(0).shape(), 1);
             MemorySegment x = a.of(site.x());
-            MemorySegment norm = site.norm(a, arena);
             MemorySegment w = a.of(site.operand(1));
             MemorySegment b = op.bias() ? a.of(site.operand(2)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
-            long ldy = a.stride(n.out(0));
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, x, norm, w, false, b, y, ldy, MemorySegment.NULL, scratch,
-                    bytes);
+            return () -> WinogradKernels.winograd(window, x, w, false, b, y, scratch, bytes);
         });
     }
 
@@ -54,11 +51,8 @@ final class WinogradConv {
             MemorySegment dy = a.of(site.dy());
             MemorySegment w = a.of(site.weight());
             MemorySegment dx = a.of(n.out(0));
-            long lddx = a.stride(n.out(0));
-            MemorySegment gradient = site.gradient(a, arena);
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, dy, MemorySegment.NULL, w, true, MemorySegment.NULL, dx,
-                    lddx, gradient, scratch, bytes);
+            return () -> WinogradKernels.winograd(window, dy, w, true, MemorySegment.NULL, dx, scratch, bytes);
         });
     }
 
@@ -89,8 +83,9 @@ final class WinogradConv {
             MemorySegment scratch = a.scratch();
             return () -> {
                 WinogradKernels.weights(window, x, ldx, norm, dy, channels, dw, scratch, bytes);
-                if (op.bias()) Kernels.columnSum(code(DType.BF16), dy, channels, db,
-                        to.shape().elements() / channels, channels);
+                if (op.bias())
+                    Kernels.columnSum(code(DType.BF16), dy, channels, db,
+                            to.shape().elements() / channels, channels);
             };
         });
     }
