@@ -61,10 +61,8 @@ final class ConvKernels {
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.in(1), types)
                 && Winograd.paysForWeights(n.in(1).shape(), op.weight()))
             return Optional.of(WinogradConv.backwardWeights(n, dnnl.threads));
-        int c = n.in(0).shape().dim(1);
-        int k = n.in(1).shape().dim(1);
-        if (types.apply(n.in(0)) == DType.BF16 && types.apply(n.in(1)) == DType.BF16
-                && PointwiseConv.serves(op.window(), op.groups(), c, k) && PointwiseConv.paysForWeights(c, k))
+        if (types.apply(n.in(0)) == DType.BF16 && types.apply(n.in(1)) == DType.BF16 && PointwiseConv
+                .servesWeights(op.window(), op.groups(), n.in(0).shape().dim(1), n.in(1).shape().dim(1)))
             return Optional.of(PointwiseConv.backwardWeights(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardWeights(n, types));

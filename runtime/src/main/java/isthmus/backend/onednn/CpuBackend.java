@@ -176,9 +176,7 @@ final class CpuBackend implements Backend {
     }
 
     @Override
-    public boolean joinsNorm(Node conv, Precision precision) {
-        return false;
-    }
+    public boolean joinsNorm(Node conv, Precision precision) { return false; }
 
     @Override
     public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {
