@@ -5,10 +5,7 @@
  *
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
  */
-#include "winograd.h"
-
-/* A group of TILES against BLOCK output channels: the sums fill the registers. */
-#define TILES 14
+#include "winograd_output.h"
 
 /* What a chunk's transformed input may take of the second cache, and the most groups in a chunk. */
 #define CHUNK_BYTES (400 << 10)
@@ -39,17 +36,28 @@ static cut cut_of(const ist_window *w) {
     return s;
 }
 
-/* Bytes of the transformed weights, and of what one thread works in: its planes, its sums and a row of zeros. */
+/* Columns of the lines that are normalised for a chunk. */
+static int64_t line_columns(const cut *s, const ist_window *w) { return min64(w->in[2], 2 * s->chunk * TILES + 2); }
+
+/* Bytes of the transformed weights; of the norms' numbers; of sums over pixels, in parts and of all; and of what one thread
+ * works in: its planes, its sums and its normalised lines. */
 static int64_t weight_bytes(const cut *s) { return 2 * s->out * POINTS * s->taps * s->weights; }
+static int64_t norm_bytes(const cut *s) { return 4 * 4 * (s->in + s->out) * BLOCK; }
+static int64_t part_bytes(const cut *s, int64_t pieces) { return (4 * pieces + 8) * 2 * s->out * BLOCK; }
 static int64_t sum_bytes(const cut *s) { return 4 * s->chunk * POINTS * TILES * BLOCK; }
-static int64_t thread_bytes(const cut *s) { return 2 * s->taps * s->plane + sum_bytes(s) + 2 * s->in * BLOCK; }
+static int64_t thread_bytes(const cut *s, const ist_window *w) {
+    return 2 * s->taps * s->plane + sum_bytes(s) + 2 * 4 * line_columns(s, w) * BLOCK;
+}
+static int64_t common_bytes(const cut *s, const ist_window *w) {
+    return weight_bytes(s) + norm_bytes(s) + part_bytes(s, s->groups * w->out[0]);
+}
 
 int KERNEL(winograd_scratch)(const ist_window *window, int64_t threads, int64_t *bytes) {
     int status = winograd_check(__func__, window);
     if (status) return status;
     REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);
     cut s = cut_of(window);
-    *bytes = weight_bytes(&s) + threads * thread_bytes(&s);
+    *bytes = common_bytes(&s, window) + threads * thread_bytes(&s, window);
     return IST_OK;
 }
 
@@ -59,11 +67,12 @@ int KERNEL(winograd_scratch)(const ist_window *window, int64_t threads, int64_t 
 typedef struct job {
     const ist_window *window;
     cut s;
-    const uint16_t *x;
-    const float *w, *bias;
+    input in;
+    output out;
+    const float *w;
     int turned;
-    uint16_t *y, *u, *planes, *zeros; /* u [out block, point, tap, channel pair, BLOCK, 2] */
-    float *sums;                      /* [group, POINTS, TILES, BLOCK] */
+    uint16_t *u, *planes; /* u [out block, point, tap, channel pair, BLOCK, 2] */
+    float *sums;          /* [group, POINTS, TILES, BLOCK] */
 } job;
 
 /* ---- Weights: u = G g G' of every 3x3 ---- */
@@ -102,31 +111,9 @@ static void weights_range(const job *j, int64_t from, int64_t to) {
         int64_t block = p / c, channel = p % c;
         for (int64_t tap = 0; tap < taps; tap++) {
             const float *g = j->w + block * BLOCK * across + channel * along + (j->turned ? taps - 1 - tap : tap) * 9;
-            uint16_t *u = j->u + (block * POINTS * taps + tap) * j->s.weights + channel / 2 * 2 * BLOCK + channel % 2;
+            int64_t at = channel / BLOCK * BLOCK + channel % 2 * LANES + channel % BLOCK / 2; /* as write_point has it */
+            uint16_t *u = j->u + (block * POINTS * taps + tap) * j->s.weights + at / 2 * 2 * BLOCK + at % 2;
             transform_weights(g, across, j->turned, u, taps * j->s.weights);
-        }
-    }
-}
-
-/* ---- Input: planes [group, channel block, POINTS, TILES, BLOCK] ---- */
-
-/* From one point to the next, in planes and in sums: a constant, so that no address is computed. */
-#define POINT (TILES * BLOCK)
-
-static void transform_plane(const job *j, int64_t first, int64_t groups, int64_t z, uint16_t *plane) {
-    const ist_window *w = j->window;
-    int64_t size = w->in[1] * w->in[2] * w->channels;
-    for (int64_t t = 0; t < groups * TILES; t++) {
-        /* Behind the last tile stands the last again. */
-        place p = place_of(&j->s.tiles, min64(first * TILES + t, j->s.tiles.columns - 1));
-        patch from = patch_of(w, j->x + (p.n * w->in[0] + z) * size, w->channels, &p, j->zeros);
-        uint16_t *to = plane + t / TILES * j->s.in * POINTS * POINT + t % TILES * BLOCK;
-        for (int64_t c = 0; c < w->channels; c += BLOCK, to += POINTS * POINT) {
-            for (int64_t half = 0; half < BLOCK; half += 16) {
-                lanes v[POINTS];
-                transform_input(&from, c + half, v);
-                UNROLL for (int i = 0; i < POINTS; i++) narrow(to + half + i * POINT, v[i]);
-            }
         }
     }
 }
@@ -176,65 +163,34 @@ static void products(const job *j, uint16_t *const *slots, int64_t groups, int64
     }
 }
 
-/* ---- Output: y = A'm A ---- */
-
-INLINE void transform_output(const float *m, lanes bias, lanes y[4]) {
-    lanes s[8];
-    UNROLL for (int i = 0; i < 4; i++) {
-        const float *p = m + i * POINT;
-        lanes a = (lanes)_mm512_loadu_ps(p), b = (lanes)_mm512_loadu_ps(p + 4 * POINT);
-        lanes c = (lanes)_mm512_loadu_ps(p + 8 * POINT), d = (lanes)_mm512_loadu_ps(p + 12 * POINT);
-        s[i] = a + b + c;
-        s[4 + i] = b - c - d;
-    }
-    UNROLL for (int i = 0; i < 2; i++) {
-        y[2 * i] = s[4 * i] + s[4 * i + 1] + s[4 * i + 2] + bias;
-        y[2 * i + 1] = s[4 * i + 1] - s[4 * i + 2] - s[4 * i + 3] + bias;
-    }
-}
-
-/* BLOCK channels of one position. */
-INLINE void write(uint16_t *y, lanes low, lanes high) {
-    _mm512_storeu_si512(y, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
-}
-
-static void write_tiles(const job *j, int64_t first, int64_t groups, int64_t z, int64_t block) {
-    const ist_window *w = j->window;
-    int64_t ld = w->out_channels, line = w->out[2] * ld;
-    int64_t tiles = min64(groups * TILES, j->s.tiles.columns - first * TILES);
-    for (int64_t t = 0; t < tiles; t++) {
-        place p = place_of(&j->s.tiles, first * TILES + t);
-        uint16_t *to = j->y + ((p.n * w->out[0] + z) * w->out[1] + p.row) * line + p.column * ld + block * BLOCK;
-        int right = p.column + 1 < w->out[2], below = p.row + 1 < w->out[1];
-        const float *m = j->sums + t / TILES * POINTS * POINT + t % TILES * BLOCK;
-        lanes low[4], high[4], bias[2] = {{0}};
-        if (j->bias) memcpy(bias, j->bias + block * BLOCK, sizeof bias);
-        transform_output(m, bias[0], low);
-        transform_output(m + 16, bias[1], high);
-        write(to, low[0], high[0]);
-        if (right) write(to + ld, low[1], high[1]);
-        if (below) write(to + line, low[2], high[2]);
-        if (right && below) write(to + line + ld, low[3], high[3]);
-    }
-}
-
 /* ---- Shares ---- */
+
+/* The first `count` of a chunk's tiles: plane z, channels from c on. */
+static void write_groups(const job *j, int64_t first, int64_t count, int64_t z, int64_t c) {
+    const float *sums = j->sums;
+    for (int64_t t = 0; t < count; t += TILES, sums += POINTS * POINT) {
+        int64_t tile = first * TILES + t, many = min64(TILES, count - t);
+        if (j->out.gradient) write_gradient(&j->out, tile, many, z, c, sums);
+        else write_plain(&j->out, tile, many, z, c, sums);
+    }
+}
 
 /* A chunk of groups, over the output planes [start, end), against the output blocks [block, last). */
 static void chunk(const job *j, int64_t first, int64_t groups, int64_t start, int64_t end, int64_t block,
                   int64_t last) {
     int64_t taps = j->s.taps, depth = j->window->in[0], pad = j->window->padding[0], done = start - pad;
+    int64_t count = min64(groups * TILES, j->s.tiles.columns - first * TILES);
     for (int64_t z = start; z < end; z++) {
         uint16_t *slots[taps];
         for (int64_t tap = 0; tap < taps; tap++) {
             int64_t plane = z - pad + tap, in = plane >= 0 && plane < depth;
             slots[tap] = in ? j->planes + plane % taps * j->s.plane : NULL;
-            if (in && plane >= done) transform_plane(j, first, groups, plane, slots[tap]);
+            if (in && plane >= done) transform_plane(&j->in, first * TILES, count, plane, slots[tap]);
         }
         done = z - pad + taps;
         for (int64_t b = block; b < last; b++) {
             products(j, slots, groups, b);
-            write_tiles(j, first, groups, z, b);
+            write_groups(j, first, count, z, b * BLOCK);
         }
     }
 }
@@ -258,41 +214,82 @@ INLINE int64_t pieces(int64_t most, int64_t have, int64_t threads) {
     return wanted > most ? most < 1 ? 1 : most : wanted;
 }
 
-static void convolve(const job *all, int64_t threads) {
+static void convolve(const job *all, int64_t threads, double *totals) {
     const cut *s = &all->s;
-    int64_t runs = pieces(all->window->out[0] / (4 * s->taps), s->groups, threads);
+    const ist_window *w = all->window;
+    int64_t runs = pieces(w->out[0] / (4 * s->taps), s->groups, threads);
     int64_t parts = pieces(s->out, s->groups * runs, threads);
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to, thread = omp_get_thread_num();
-        share(s->out * all->window->channels, 2, &from, &to);
+        share(s->out * w->channels, 4, &from, &to);
         weights_range(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.planes = (uint16_t *)((char *)all->planes + thread * thread_bytes(s));
+        mine.planes = (uint16_t *)((char *)all->planes + thread * thread_bytes(s, w));
         mine.sums = (float *)(mine.planes + s->taps * s->plane);
-        mine.zeros = (uint16_t *)((char *)mine.sums + sum_bytes(s));
-        memset(mine.zeros, 0, (size_t)(2 * s->in * BLOCK));
+        mine.in.lines = (uint16_t *)((char *)mine.sums + sum_bytes(s));
         share(s->groups * runs * parts, 1, &from, &to);
         work(&mine, runs, parts, from, to);
+        if (all->out.gradient) {
+            PRAGMA(omp barrier)
+            share(w->out_channels, BLOCK, &from, &to);
+            sum_parts(&all->out, s->groups * w->out[0], totals, from, to);
+        }
     }
+    if (all->out.gradient)
+        norm_gradient_owe(all->out.gradient, totals, totals + w->out_channels, w->batch * volume(w->out), w->out_channels);
+}
+
+/* scratch: the transformed weights, the norms' numbers, the sums over pixels, then what threads work in. */
+static job job_of(const ist_window *w, const cut *s, const ist_norm *norm, const ist_norm_gradient *gradient, char *scratch,
+                  double **totals) {
+    float *numbers = (float *)(scratch + weight_bytes(s)), *parts = (float *)((char *)numbers + norm_bytes(s));
+    *totals = (double *)(parts + s->groups * w->out[0] * 2 * w->out_channels);
+    job j = {.window = w, .s = *s, .u = (uint16_t *)scratch, .planes = (uint16_t *)(scratch + common_bytes(s, w))};
+    j.in = (input){.window = w, .tiles = s->tiles, .columns = line_columns(s, w)};
+    j.in.norm = split_norm_of(norm, w->channels, numbers);
+    j.out = (output){.window = w, .tiles = s->tiles, .gradient = gradient, .parts = parts};
+    if (gradient) j.out.norm = norm_input_of(&gradient->norm, w->out_channels, numbers + 4 * w->channels);
+    return j;
 }
 #endif
 
-int KERNEL(winograd)(const ist_window *window, const void *x, const float *w, int turned, const float *bias, void *y,
-                     void *scratch, int64_t bytes) {
-    int status = winograd_check(__func__, window);
+static int arguments_check(const char *call, const ist_window *w, const ist_norm *norm, int64_t ldy,
+                           const ist_norm_gradient *g) {
+    int status = winograd_check(call, w);
+    if (status == IST_OK) status = norm_check(call, norm);
+    if (status == IST_OK && g) status = norm_check(call, &g->norm);
+    if (status) return status;
+    int64_t least = g ? min64(ldy, min64(g->ldx, g->add ? g->ldadd : ldy)) : ldy;
+    if (least < w->out_channels)
+        return ist_fail(IST_INVALID_ARGUMENT, "%s: pixels of %lld channels are %lld apart", call, (long long)w->out_channels,
+                        (long long)least);
+    return IST_OK;
+}
+
+int KERNEL(winograd)(const ist_window *window, const void *x, const ist_norm *norm, const float *w, int turned,
+                     const float *bias, void *y, int64_t ldy, const ist_norm_gradient *gradient, void *scratch,
+                     int64_t bytes) {
+    int status = arguments_check(__func__, window, norm, ldy, gradient);
     if (status) return status;
     cut s = cut_of(window);
     if (s.groups == 0) return IST_OK;
-    int64_t threads = min64((bytes - weight_bytes(&s)) / thread_bytes(&s), omp_get_max_threads());
+    int64_t common = common_bytes(&s, window), each = thread_bytes(&s, window);
+    int64_t threads = min64((bytes - common) / each, omp_get_max_threads());
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
-            (long long)(weight_bytes(&s) + thread_bytes(&s)));
+            (long long)(common + each));
 #if defined(__AVX512BF16__)
-    uint16_t *planes = (uint16_t *)((char *)scratch + weight_bytes(&s));
-    job all = {window, s, x, w, bias, turned, y, scratch, planes, NULL, NULL};
-    convolve(&all, threads);
+    double *totals;
+    job all = job_of(window, &s, norm, gradient, scratch, &totals);
+    all.in.x = x;
+    all.w = w;
+    all.turned = turned;
+    all.out.bias = bias;
+    all.out.y = y;
+    all.out.ldy = ldy;
+    convolve(&all, threads, totals);
 #else
-    (void)x, (void)w, (void)turned, (void)bias, (void)y, (void)scratch, (void)sum_bytes;
+    (void)x, (void)w, (void)turned, (void)bias, (void)y, (void)scratch;
 #endif
     return IST_OK;
 }

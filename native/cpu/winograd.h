@@ -35,6 +35,16 @@ INLINE place place_of(const tiling *t, int64_t column) {
     return (place){column / t->wide / t->high, column / t->wide % t->high * 2, column % t->wide * 2};
 }
 
+/* The tile behind p. */
+INLINE place place_after(const tiling *t, place p) {
+    p.column += 2;
+    if (p.column < 2 * t->wide) return p;
+    p.column = 0;
+    p.row += 2;
+    if (p.row < 2 * t->high) return p;
+    return (place){p.n + 1, 0, 0};
+}
+
 static inline int winograd_check(const char *call, const ist_window *w) {
     int status = window_check(call, w);
     if (status) return status;
@@ -51,44 +61,5 @@ static inline int winograd_check(const char *call, const ist_window *w) {
                         (long long)w->groups, BLOCK);
     return IST_OK;
 }
-
-#if defined(__AVX512BF16__)
-/* The 4x4 pixels of input under a tile, or zeros where it lies beside the input. */
-typedef struct patch {
-    const uint16_t *at[POINTS];
-} patch;
-
-/* The patch of a plane `x` of the input, whose pixels are `ld` elements apart, below the output position (row, column). */
-INLINE patch patch_of(const ist_window *w, const uint16_t *x, int64_t ld, const place *p, const uint16_t *zeros) {
-    patch t;
-    int64_t row = p->row - w->padding[1], column = p->column - w->padding[2];
-    for (int64_t i = 0; i < 4; i++) {
-        int64_t in = row + i >= 0 && row + i < w->in[1];
-        const uint16_t *line = x + ((row + i) * w->in[2] + column) * ld;
-        for (int64_t j = 0; j < 4; j++)
-            t.at[4 * i + j] = in && column + j >= 0 && column + j < w->in[2] ? line + j * ld : zeros;
-    }
-    return t;
-}
-
-/* v = B'd B of 16 channels from c on. */
-INLINE void transform_input(const patch *t, int64_t c, lanes v[POINTS]) {
-    lanes d[POINTS];
-    UNROLL for (int j = 0; j < 4; j++) {
-        lanes a0 = widen(t->at[j] + c), a1 = widen(t->at[4 + j] + c);
-        lanes a2 = widen(t->at[8 + j] + c), a3 = widen(t->at[12 + j] + c);
-        d[j] = a0 - a2;
-        d[4 + j] = a1 + a2;
-        d[8 + j] = a2 - a1;
-        d[12 + j] = a1 - a3;
-    }
-    UNROLL for (int i = 0; i < POINTS; i += 4) {
-        v[i] = d[i] - d[i + 2];
-        v[i + 1] = d[i + 1] + d[i + 2];
-        v[i + 2] = d[i + 2] - d[i + 1];
-        v[i + 3] = d[i + 1] - d[i + 3];
-    }
-}
-#endif
 
 #endif

@@ -52,15 +52,6 @@ static const uint16_t *dy_plane(const job *j, int64_t n, int64_t depth) {
 
 /* ---- Transforms ---- */
 
-static place next_place(const tiling *t, place p) {
-    p.column += 2;
-    if (p.column < 2 * t->wide) return p;
-    p.column = 0;
-    p.row += 2;
-    if (p.row < 2 * t->high) return p;
-    return (place){p.n + 1, 0, 0};
-}
-
 /* Which two of a tile's lines a row of points combines. */
 static const int lines_of[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
 
@@ -87,8 +78,8 @@ static void transform_x_tiles(const job *j, int64_t tile, int64_t end, int64_t d
     int need[4] = {0};
     for (int64_t row = j->first; row < j->first + j->s.lines; row++) need[lines_of[row][0]] = need[lines_of[row][1]] = 1;
     place a = place_of(&j->s.tiles, tile), b;
-    for (; tile < end; tile += 2, to += j->s.ldv, a = next_place(&j->s.tiles, b)) {
-        b = next_place(&j->s.tiles, a);
+    for (; tile < end; tile += 2, to += j->s.ldv, a = place_after(&j->s.tiles, b)) {
+        b = place_after(&j->s.tiles, a);
         int side = a.column < b.column && tile + 1 < end;
         const uint16_t *at[4][8];
         for (int i = 0; i < 4; i++) {
@@ -106,8 +97,8 @@ static void transform_dy_tiles(const job *j, int64_t tile, int64_t end, int64_t 
     const ist_window *w = j->window;
     int64_t next = j->s.pairs * j->s.ldd;
     place a = place_of(&j->s.tiles, tile), b;
-    for (; tile < end; tile += 2, to += j->s.ldd, a = next_place(&j->s.tiles, b)) {
-        b = next_place(&j->s.tiles, a);
+    for (; tile < end; tile += 2, to += j->s.ldd, a = place_after(&j->s.tiles, b)) {
+        b = place_after(&j->s.tiles, a);
         const uint16_t *at[2][4];
         for (int i = 0; i < 2; i++) {
             int64_t below = tile + 1 < end ? b.row + i : -1;

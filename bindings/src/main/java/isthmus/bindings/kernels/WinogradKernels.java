@@ -19,15 +19,20 @@ public final class WinogradKernels {
     }
 
     /**
-     * Convolution; arguments as {@link WindowKernels#conv}, and {@code bytes} of scratch memory for the time of the call.
+     * Convolution; arguments as {@link WindowKernels#conv}, y's pixels {@code ldy} elements apart, and {@code bytes} of
+     * scratch memory for the time of the call.
      *
+     * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
      * @param turned whether w is {@code [channels,out_channels,kernel]} with its taps read backwards: a data gradient
+     * @param gradient what the result flows through before it is written, as {@link KernelStructs#putNormGradient} writes
+     *     it, or NULL
      */
-    public static void winograd(MemorySegment window, MemorySegment x, MemorySegment w, boolean turned,
-            MemorySegment bias, MemorySegment y, MemorySegment scratch, long bytes) {
+    public static void winograd(MemorySegment window, MemorySegment x, MemorySegment norm, MemorySegment w,
+            boolean turned, MemorySegment bias, MemorySegment y, long ldy, MemorySegment gradient,
+            MemorySegment scratch, long bytes) {
         try {
-            check("ist_winograd",
-                    (int) Table.WINOGRAD.invokeExact(window, x, w, turned ? 1 : 0, bias, y, scratch, bytes));
+            check("ist_winograd", (int) Table.WINOGRAD.invokeExact(window, x, norm, w, turned ? 1 : 0, bias, y, ldy,
+                    gradient, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_winograd", t);
         }

@@ -22,12 +22,18 @@ import org.junit.jupiter.api.Test;
 /** Winograd's convolution, forward and as a data gradient, against float64. */
 class WinogradKernelsTest {
     /** Relative L2: the result's rounding to bf16 is 0.0012 of it, those of the transformed operands are the rest. */
-    private static final double MOST = 6e-3;
+    static final double MOST = 6e-3;
+
+    /** What lies between two pixels, beside the channels. */
+    private static final int GAP = 7;
 
     /** Odd and even maps, fewer tiles than a group and several chunks of them, paddings none, one and two, depth. */
-    private static final List<Window> WINDOWS = List.of(
+    static final List<Window> WINDOWS = List.of(
             window(2, 32, 32, v(1, 7, 9), 1, 1, 0),
             window(1, 64, 32, v(1, 5, 6), 1, 0, 0),
+            window(9, 32, 64, v(1, 5, 5), 1, 1, 0),
+            window(5, 64, 32, v(1, 7, 7), 1, 1, 0),
+            window(1, 32, 32, v(1, 3, 150), 1, 1, 0),
             window(3, 32, 96, v(5, 8, 7), 3, 1, 1),
             window(1, 32, 64, v(6, 9, 9), 3, 2, 2),
             window(2, 96, 64, v(1, 14, 14), 1, 1, 0),
@@ -40,14 +46,14 @@ class WinogradKernelsTest {
     }
 
     /** The window of the data gradient. */
-    private static Window turned(Window w) {
+    static Window turned(Window w) {
         long[] rest = new long[3];
         for (int d = 0; d < 3; d++)
             rest[d] = w.kernel[d] - 1 - w.padding[d];
         return new Window(w.batch, w.outChannels, w.channels, 1, w.out(), w.kernel, w.stride, rest, w.dilation);
     }
 
-    private static void assumeServed() {
+    static void assumeServed() {
         assumeTrue(Kernels.isa().equals("avx512") && may(OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16),
                 "no AVX-512 BF16 here");
     }
@@ -68,6 +74,24 @@ class WinogradKernelsTest {
         assumeServed();
         for (Window w : WINDOWS)
             assertNear(exactGradient(w), run(turned(w), true, false, 8), "gradient of " + w);
+    }
+
+    /** y may be columns of wider rows, whose others stay. */
+    @Test
+    void pitchedOutput() {
+        assumeServed();
+        for (Window w : WINDOWS) {
+            double[] rows = run(w, w.outChannels + GAP, false, true, 2);
+            double[] close = run(w, false, true, 2);
+            double[] expected = new double[rows.length];
+            for (int i = 0; i < rows.length; i++) {
+                int column = i % (w.outChannels + GAP);
+                expected[i] = column < w.outChannels
+                        ? close[i / (w.outChannels + GAP) * w.outChannels + column]
+                        : Float.intBitsToFloat(0x1111 << 16);
+            }
+            assertArrayEquals(expected, rows, w + "");
+        }
     }
 
     @Test
@@ -105,10 +129,22 @@ class WinogradKernelsTest {
                     "axis 1 of the window: kernel 3, stride 2");
             MemorySegment any = empty(arena, Kernels.F32, 32 * 32 * 9);
             long one = scratch(w, 1, arena);
+            MemorySegment none = MemorySegment.NULL;
             var e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, any, false, any, any, any, one - 2));
+                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 32, none, any,
+                            one - 2));
             assertTrue(e.getMessage().contains((one - 2) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
+            e = assertThrows(NativeException.class,
+                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 31, none, any,
+                            one));
+            assertTrue(e.getMessage().contains("pixels of 32 channels are 31 apart"), e.getMessage());
+            MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
+            KernelStructs.putNorm(norm, any, any, any, any, 1e-5, Kernels.SILU);
+            e = assertThrows(NativeException.class,
+                    () -> WinogradKernels.winograd(w.write(arena), any, norm, any, false, any, any, 32, none, any,
+                            one));
+            assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
         }
     }
 
@@ -117,29 +153,41 @@ class WinogradKernelsTest {
         assertTrue(e.getMessage().contains(text), e.getMessage());
     }
 
-    private static long scratch(Window w, int threads, Arena arena) {
+    static long scratch(Window w, int threads, Arena arena) {
         MemorySegment bytes = arena.allocate(ValueLayout.JAVA_LONG);
         WinogradKernels.winogradScratch(w.write(arena), threads, bytes);
         return bytes.get(ValueLayout.JAVA_LONG, 0);
     }
 
-    private static MemorySegment x(Arena arena, Window w) {
+    static MemorySegment x(Arena arena, Window w) {
         return random(arena, Kernels.BF16, w.batch * w.ins() * w.channels, 1);
     }
 
-    private static MemorySegment weight(Arena arena, Window w) {
+    static MemorySegment weight(Arena arena, Window w) {
         return random(arena, Kernels.F32, w.outChannels * w.channels * w.taps(), 2);
     }
 
     private static double[] run(Window w, boolean turned, boolean bias, int threads) {
+        return run(w, w.outChannels, turned, bias, threads);
+    }
+
+    private static double[] run(Window w, int ldy, boolean turned, boolean bias, int threads) {
         try (Arena arena = Arena.ofConfined()) {
-            int size = w.batch * w.outs() * w.outChannels;
             MemorySegment b = bias ? random(arena, Kernels.F32, w.outChannels, 3) : MemorySegment.NULL;
-            MemorySegment y = empty(arena, Kernels.BF16, size);
+            return run(w, x(arena, w), MemorySegment.NULL, ldy, turned, b, threads);
+        }
+    }
+
+    static double[] run(Window w, MemorySegment x, MemorySegment norm, int ldy, boolean turned, MemorySegment bias,
+            int threads) {
+        try (Arena arena = Arena.ofConfined()) {
+            int size = w.batch * w.outs() * ldy;
+            MemorySegment y = empty(arena, Kernels.BF16, size).fill((byte) 0x11);
             long bytes = scratch(w, threads, arena);
             MemorySegment scratch = arena.allocate(bytes, 64);
             scratch.fill((byte) 0xff); // NaNs, should anything be read that was not written
-            WinogradKernels.winograd(w.write(arena), x(arena, w), weight(arena, w), turned, b, y, scratch, bytes);
+            WinogradKernels.winograd(w.write(arena), x, norm, weight(arena, w), turned, bias, y, ldy,
+                    MemorySegment.NULL, scratch, bytes);
             return read(Kernels.BF16, y, size);
         }
     }
@@ -156,7 +204,7 @@ class WinogradKernelsTest {
         return y;
     }
 
-    private static double[] exactGradient(Window w) {
+    static double[] exactGradient(Window w) {
         double[] dx = new double[w.batch * w.ins() * w.channels];
         try (Arena arena = Arena.ofConfined()) {
             Window back = turned(w);
@@ -180,7 +228,9 @@ class WinogradKernelsTest {
         });
     }
 
-    private static void assertNear(double[] exact, double[] ours, String what) {
+    private static void assertNear(double[] exact, double[] ours, String what) { assertNear(exact, ours, MOST, what); }
+
+    static void assertNear(double[] exact, double[] ours, double most, String what) {
         double difference = 0;
         double size = 0;
         for (int i = 0; i < exact.length; i++) {
@@ -188,6 +238,6 @@ class WinogradKernelsTest {
             size += exact[i] * exact[i];
         }
         double error = Math.sqrt(difference / size);
-        assertTrue(error < MOST, what + ": error " + error);
+        assertTrue(error < most, what + ": error " + error);
     }
 }

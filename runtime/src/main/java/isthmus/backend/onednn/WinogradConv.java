@@ -30,7 +30,9 @@ final class WinogradConv {
             MemorySegment b = op.bias() ? a.of(site.operand(2)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, x, w, false, b, y, scratch, bytes);
+            long ldy = n.out(0).shape().dim(1);
+            return () -> WinogradKernels.winograd(window, x, MemorySegment.NULL, w, false, b, y, ldy, MemorySegment.NULL,
+                    scratch, bytes);
         });
     }
 
@@ -52,7 +54,9 @@ final class WinogradConv {
             MemorySegment w = a.of(site.weight());
             MemorySegment dx = a.of(n.out(0));
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, dy, w, true, MemorySegment.NULL, dx, scratch, bytes);
+            long lddx = n.out(0).shape().dim(1);
+            return () -> WinogradKernels.winograd(window, dy, MemorySegment.NULL, w, true, MemorySegment.NULL, dx, lddx,
+                    MemorySegment.NULL, scratch, bytes);
         });
     }
 

@@ -1,0 +1,112 @@
+/*
+ * The output of Winograd's convolution: A'm A of every tile's sums m, rounded; or, for a data gradient, through the backward
+ * pass of the norm that made the convolution's input.
+ */
+#ifndef IST_WINOGRAD_OUTPUT_H
+#define IST_WINOGRAD_OUTPUT_H
+
+#include "winograd_input.h"
+
+#if defined(__AVX512BF16__)
+
+typedef struct output {
+    const ist_window *window;
+    tiling tiles;
+    const float *bias;
+    uint16_t *y;
+    int64_t ldy;
+    const ist_norm_gradient *gradient; /* or NULL */
+    norm_input norm;
+    float *parts; /* [plane, group, 2, out_channels]: sums over a group's pixels of dz and dz (x - mean) */
+} output;
+
+/* y of 16 channels, from their sums [POINTS, TILES, BLOCK]. */
+INLINE void transform_output(const float *m, lanes bias, lanes y[4]) {
+    lanes s[8];
+    UNROLL for (int i = 0; i < 4; i++) {
+        lanes a = lanes_at(m + i * POINT), b = lanes_at(m + (4 + i) * POINT);
+        lanes c = lanes_at(m + (8 + i) * POINT), d = lanes_at(m + (12 + i) * POINT);
+        s[i] = a + b + c;
+        s[4 + i] = b - c - d;
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        y[2 * i] = s[4 * i] + s[4 * i + 1] + s[4 * i + 2] + bias;
+        y[2 * i + 1] = s[4 * i + 1] - s[4 * i + 2] - s[4 * i + 3] + bias;
+    }
+}
+
+/* Of BLOCK channels: what the gradient flows through, and the sums over the pixels so far. */
+typedef struct flow {
+    norm_lanes low, high;
+    lanes sum[2], product[2];
+} flow;
+
+/* Channels in order from a vector of them: words `from` on, each shifted up. */
+INLINE lanes channels_of(__m512i x, int from) {
+    uint16_t at[BLOCK];
+    for (int i = 0; i < BLOCK; i++) at[i] = (uint16_t)(from + i / 2);
+    return (lanes)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_loadu_si512(at), x);
+}
+
+/* BLOCK channels from the c-th on of a pixel; relu: of the norm, or -1 if there is none. */
+INLINE void write_pixel(const output *o, int relu, flow *f, int64_t pixel, int64_t c, lanes low, lanes high) {
+    if (relu >= 0) {
+        const ist_norm_gradient *g = o->gradient;
+        __m512i x = _mm512_loadu_si512((const uint16_t *)g->x + pixel * g->ldx + c), add = _mm512_setzero_si512();
+        if (g->add) add = _mm512_loadu_si512((const uint16_t *)g->add + pixel * g->ldadd + c);
+        low = norm_gradient_of(low, channels_of(x, 0), channels_of(add, 0), f->low, relu, f->sum, f->product);
+        high = norm_gradient_of(high, channels_of(x, LANES), channels_of(add, LANES), f->high, relu, f->sum + 1,
+                                f->product + 1);
+    }
+    _mm512_storeu_si512(o->y + pixel * o->ldy + c, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
+}
+
+/* The tiles [first, first + count), of one group, of plane z of the pictures; the block of channels from c on. */
+INLINE void write_tiles(const output *o, int relu, flow *f, int64_t first, int64_t count, int64_t z, int64_t c,
+                        const float *sums) {
+    const int64_t *size = o->window->out;
+    lanes bias[2] = {{0}};
+    if (o->bias) memcpy(bias, o->bias + c, sizeof bias);
+    place p = place_of(&o->tiles, first);
+    for (int64_t t = 0; t < count; t++, sums += BLOCK, p = place_after(&o->tiles, p)) {
+        int64_t at = ((p.n * size[0] + z) * size[1] + p.row) * size[2] + p.column;
+        int right = p.column + 1 < size[2], below = p.row + 1 < size[1];
+        lanes low[4], high[4];
+        transform_output(sums, bias[0], low);
+        transform_output(sums + LANES, bias[1], high);
+        write_pixel(o, relu, f, at, c, low[0], high[0]);
+        if (right) write_pixel(o, relu, f, at + 1, c, low[1], high[1]);
+        if (below) write_pixel(o, relu, f, at + size[2], c, low[2], high[2]);
+        if (right && below) write_pixel(o, relu, f, at + size[2] + 1, c, low[3], high[3]);
+    }
+}
+
+static void write_plain(const output *o, int64_t first, int64_t count, int64_t z, int64_t c, const float *sums) {
+    write_tiles(o, -1, NULL, first, count, z, c, sums);
+}
+
+static void write_gradient(const output *o, int64_t first, int64_t count, int64_t z, int64_t c, const float *sums) {
+    flow f = {norm_lanes_at(&o->norm, c), norm_lanes_at(&o->norm, c + LANES), {{0}}, {{0}}};
+    if (o->norm.relu) write_tiles(o, 1, &f, first, count, z, c, sums);
+    else write_tiles(o, 0, &f, first, count, z, c, sums);
+    int64_t groups = (o->tiles.columns + TILES - 1) / TILES, k = o->window->out_channels;
+    float *part = o->parts + (z * groups + first / TILES) * 2 * k + c;
+    memcpy(part, f.sum, sizeof f.sum);
+    memcpy(part + k, f.product, sizeof f.product);
+}
+
+/* Of the channels [from, to): sums [2, out_channels] of the parts, in their order. */
+static void sum_parts(const output *o, int64_t pieces, double *sums, int64_t from, int64_t to) {
+    int64_t k = o->window->out_channels;
+    memset(sums + from, 0, (size_t)(to - from) * sizeof *sums);
+    memset(sums + k + from, 0, (size_t)(to - from) * sizeof *sums);
+    for (int64_t i = 0; i < 2 * pieces; i++) {
+        const float *part = o->parts + i * k;
+        double *sum = sums + i % 2 * k;
+        SIMD for (int64_t c = from; c < to; c++) sum[c] += part[c];
+    }
+}
+
+#endif
+
+#endif
