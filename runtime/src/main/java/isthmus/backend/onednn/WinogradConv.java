@@ -31,7 +31,8 @@ final class WinogradConv {
             MemorySegment y = a.of(n.out(0));
             MemorySegment scratch = a.scratch();
             long ldy = n.out(0).shape().dim(1);
-            return () -> WinogradKernels.winograd(window, x, MemorySegment.NULL, w, false, b, y, ldy, MemorySegment.NULL,
+            return () -> WinogradKernels.winograd(window, x, MemorySegment.NULL, w, false, b, y, ldy,
+                    MemorySegment.NULL,
                     scratch, bytes);
         });
     }
