@@ -12,7 +12,12 @@
 #define ROWS 14
 
 /* Pairs of tiles that are transformed before they are multiplied: sums come from the second cache once for so many. */
-#define PAIRS 32
+#define PAIRS 56
+
+/* Channels of a block that are transformed and multiplied before the next are, if that costs nothing else. */
+#define SUB 64
+
+#define LANES 16
 
 /* Most sums of one row of points, which lie in the second cache. */
 #define SUMS (4 * 256 * 128)
@@ -25,17 +30,21 @@
 #define FEW (16 * 64 * 128)
 #define PARTS 8
 
-/* How a gradient is cut. A plane is what all pictures have at one depth. */
+/* How a gradient is cut. A plane is what all pictures have at one depth; a strip is a line of tiles of one plane, and two of
+ * them are taken together. */
 typedef struct cut {
     tiling tiles;
     int64_t taps;                     /* of depth */
-    int64_t parts, chunks;            /* parts of a plane, chunks of a part */
+    int64_t strips;                   /* of a plane */
+    int64_t wide, high, segments;     /* of a chunk: columns of tiles, pairs of strips; chunks side by side */
+    int64_t parts, chunks, all;       /* parts of a plane, chunks of a part and of a plane */
     int64_t pairs, planes, slots;     /* of a chunk: pairs of tiles, planes of dy, planes of x */
     int64_t in, out;                  /* channels of a block */
     int64_t in_blocks, out_blocks;
+    int64_t sub, subs;                /* channels of a part of a block that are in work together; parts of a block */
     int64_t lines;                    /* rows of points that a thread takes */
     int64_t group;                    /* blocks whose sums are in memory together */
-    int64_t rows, bands, panels;      /* a block's sums: bands of `rows` channels by panels of BLOCK output channels */
+    int64_t rows, bands, panels;      /* the sums of such a part: bands of `rows` channels by panels of BLOCK output channels */
     int64_t ldv, ldd;                 /* from one transformed pair of tiles to the next */
 } cut;
 
@@ -56,12 +65,19 @@ static int64_t rows_of(int64_t channels) {
 static void cut_tiles(cut *s, const ist_window *w) {
     s->tiles = tiling_of(w);
     s->taps = w->kernel[0];
-    int64_t pairs = over(s->tiles.columns, 2), chunks = over(pairs, PAIRS);
+    s->strips = w->batch * s->tiles.high;
+    int64_t strips = over(s->strips, 2);
+    s->segments = s->tiles.wide ? over(s->tiles.wide, PAIRS) : 1;
+    s->wide = s->tiles.wide ? over(s->tiles.wide, s->segments) : 1;
+    int64_t rows = over(strips, PAIRS / s->wide); /* of chunks */
     int few = 16 * s->taps * w->channels * w->out_channels <= FEW;
-    s->parts = few ? min64(PARTS, over(chunks, 2)) : 1;
+    s->parts = few ? min64(PARTS, rows * s->segments) : 1;
     if (s->parts < 1) s->parts = 1;
-    s->chunks = over(chunks, s->parts);
-    s->pairs = chunks ? over(pairs, s->chunks * s->parts) : 1;
+    if (rows > s->parts) rows = whole(rows, s->parts);
+    s->high = rows ? over(strips, rows) : 1;
+    s->all = over(strips, s->high) * s->segments;
+    s->chunks = over(s->all, s->parts);
+    s->pairs = s->high * s->wide;
     s->planes = min64(w->out[0], PAIRS / s->pairs);
     s->slots = s->planes + s->taps - 1;
 }
@@ -85,8 +101,12 @@ static void cut_channels(cut *s, const ist_window *w, int64_t threads) {
     s->lines = 4;
     while (s->lines > 1 && (4 * s->lines * s->taps * s->in * s->out > FEW || pieces(s, s->lines) < threads)) s->lines /= 2;
     s->group = min64(s->in_blocks * s->out_blocks, over(threads, 4 / s->lines * s->parts));
-    s->rows = rows_of(s->in);
-    s->bands = over(s->in, s->rows);
+    /* Lines lie there for all of a block's channels, but only of one plane. */
+    s->subs = w->in[0] == 1 && s->taps == 1 ? over(s->in, SUB) : 1;
+    s->sub = whole(over(s->in, s->subs), BLOCK);
+    s->subs = over(s->in, s->sub);
+    s->rows = rows_of(s->sub);
+    s->bands = over(s->sub, s->rows);
     s->panels = s->out / BLOCK;
     s->ldv = apart(whole(s->rows * s->bands, 16));
     s->ldd = apart(s->out);
@@ -99,18 +119,30 @@ static cut cut_of(const ist_window *w, int64_t threads) {
     return s;
 }
 
-/* Elements of four bytes: of a norm's numbers, of a block's sums by one point, by a row of points and all taps, of all sums, and of what one
- * thread transforms. */
-static int64_t norm_size(const ist_window *w) { return 4 * w->channels; }
+/* Elements of four bytes: of a norm's numbers, of the sums of one point, of a part of a block, of a row of points, of all, and
+ * of what one thread transforms. */
+static int64_t norm_size(const ist_window *w) { return w->channels; }
 static int64_t point_size(const cut *s) { return s->bands * s->panels * s->rows * BLOCK; }
-static int64_t row_size(const cut *s) { return s->taps * 4 * point_size(s); }
+static int64_t sub_size(const cut *s) { return s->taps * 4 * point_size(s); }
+static int64_t row_size(const cut *s) { return s->subs * sub_size(s); }
 static int64_t sums_size(const cut *s) { return s->parts * s->group * 4 * row_size(s); }
 static int64_t v_size(const cut *s) { return s->slots * s->lines * 4 * s->pairs * s->ldv; }
 static int64_t d_size(const cut *s) { return s->planes * s->lines * 4 * s->pairs * s->ldd; }
 
+/* Elements of two bytes: of a line's block of channels (an odd number of columns, so that lines do not share a few places of
+ * the first cache), of a line, and of all that a chunk reads and a line of zeros. */
+static int64_t block_size(const cut *s) { return (2 * s->wide + 3) * BLOCK; }
+static int64_t line_size(const cut *s) { return block_size(s) * (s->in > s->out ? s->in : s->out) / BLOCK; }
+static int64_t lines_size(const cut *s) {
+    int64_t pictures = s->tiles.high ? 2 * s->high / s->tiles.high + 2 : 1;
+    return (4 * s->high + 2 * pictures + 1) * line_size(s);
+}
+
+static int64_t thread_size(const cut *s) { return v_size(s) + d_size(s) + lines_size(s) / 2; }
+
 static int64_t scratch_bytes(const ist_window *w, int64_t threads) {
     cut s = cut_of(w, threads);
-    return 4 * (norm_size(w) + sums_size(&s) + threads * (v_size(&s) + d_size(&s)));
+    return 4 * (norm_size(w) + sums_size(&s) + threads * thread_size(&s));
 }
 
 #endif

@@ -1,117 +1,114 @@
 /*
  * Transformed tiles for weight gradients, a row of four points of two tiles at a time. The two tiles' values of a point and
- * channel lie side by side: the sums run over tiles, and vdpbf16ps takes two terms of a sum at once.
+ * channel lie side by side: the sums run over tiles, and vdpbf16ps takes two terms of a sum at once. The two lie in the same
+ * column of two strips, which are lines of tiles that follow each other.
  */
 #ifndef IST_WINOGRAD_PAIRS_H
 #define IST_WINOGRAD_PAIRS_H
 
-#include "winograd_cut.h"
-#include "winograd_floats.h"
+#include "winograd_lines.h"
 
 #if defined(__AVX512BF16__)
 
-/* What lies beside the picture. */
-static const uint16_t beside[MOST_CHANNELS];
+/* BLOCK channels in float32, in the order of unpacked words. */
+typedef struct floats {
+    __m512 low, high;
+} floats;
 
-/* `count` columns of a line of a plane [size[1], size[2]] of pixels that are ld elements apart. */
-INLINE void columns_of(const uint16_t *plane, const int64_t size[3], int64_t ld, int64_t row, int64_t column, int count,
-                       const uint16_t **to) {
-    const uint16_t *line = plane + row * size[2] * ld;
-    int inside = row >= 0 && row < size[1];
-    for (int i = 0; i < count; i++, column++)
-        to[i] = inside && column >= 0 && column < size[2] ? line + column * ld : beside;
+INLINE floats floats_at(const uint16_t *words) {
+    __m512i zero = _mm512_setzero_si512(), x = _mm512_loadu_si512(words);
+    return (floats){(__m512)_mm512_unpacklo_epi16(zero, x), (__m512)_mm512_unpackhi_epi16(zero, x)};
 }
 
-/* Brings four such columns into the caches. By loads: prefetches were measured to do nothing here. */
-static void fetch(const uint16_t *plane, const int64_t size[3], int64_t ld, int64_t row, int64_t column,
-                  int64_t channels) {
-    const uint16_t *line = plane + row * size[2] * ld;
-    int64_t end = row < size[1] ? min64(column + 4, size[2]) : 0;
-    for (; column < end; column++)
-        for (int64_t c = 0; c < channels; c += BLOCK) (void)*(const volatile uint16_t *)(line + column * ld + c);
+INLINE floats plus(floats a, floats b) { return (floats){a.low + b.low, a.high + b.high}; }
+INLINE floats minus(floats a, floats b) { return (floats){a.low - b.low, a.high - b.high}; }
+
+/* The same by multiply-adds with 1: the units for those are idle here, those for additions are not. */
+INLINE floats plus_by(__m512 one, floats a, floats b) {
+    return (floats){_mm512_fmadd_ps(a.low, one, b.low), _mm512_fmadd_ps(a.high, one, b.high)};
+}
+INLINE floats minus_by(__m512 one, floats a, floats b) {
+    return (floats){_mm512_fmsub_ps(a.low, one, b.low), _mm512_fmsub_ps(a.high, one, b.high)};
 }
 
-/* The normalised values of the block of channels from c on, rounded to bf16. */
-INLINE floats normalised(floats x, const split_norm *n, int64_t c) {
-    __m512 even = (__m512)norm_of((lanes)x.even, norm_lanes_at(&n->numbers, c), 0);
-    __m512 odd = (__m512)norm_of((lanes)x.odd, norm_lanes_at(&n->numbers, c + LANES), 0);
-    __m512 least = _mm512_set1_ps(n->least); /* what is no number stays none */
-    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_max_ps(least, odd), _mm512_max_ps(least, even));
-    uint16_t at[2 * BLOCK];
-    for (int i = 0; i < 2 * BLOCK; i++) at[i] = (uint16_t)(i / 2);
-    return (floats){(__m512)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_loadu_si512(at), both),
-                    (__m512)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_loadu_si512(at + BLOCK), both)};
+/* Something the compiler does not know to be 1, or it would add. */
+INLINE __m512 one_of(void) {
+    __m512 one = _mm512_set1_ps(1);
+    __asm__("" : "+v"(one));
+    return one;
 }
 
-/* Which words of a and b make LANES pairs, of the channels from `first` on; `split`: even channels lie before odd ones. */
-INLINE __m512i order(int split, int first) {
-    uint16_t at[BLOCK];
-    for (int i = 0; i < LANES; i++) {
-        int c = first + i;
-        at[2 * i] = (uint16_t)(split ? c / 2 + c % 2 * LANES : c);
-        at[2 * i + 1] = (uint16_t)(at[2 * i] + BLOCK);
-    }
-    return _mm512_loadu_si512(at);
+/* BLOCK pairs of a and b, rounded to bf16; in the order of channels, as lines are laid out for that. */
+INLINE void write_pairs(floats a, floats b, uint32_t *to) {
+    __m512i x = (__m512i)_mm512_cvtne2ps_pbh(a.high, a.low), y = (__m512i)_mm512_cvtne2ps_pbh(b.high, b.low);
+    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(x, y));
+    _mm512_storeu_si512(to + LANES, _mm512_unpackhi_epi16(x, y));
 }
 
-INLINE void write_words(int split, __m512i a, __m512i b, uint32_t *to) {
-    _mm512_storeu_si512(to, _mm512_permutex2var_epi16(a, order(split, 0), b));
-    _mm512_storeu_si512(to + LANES, _mm512_permutex2var_epi16(a, order(split, LANES), b));
+#define TWICE _Pragma("GCC unroll 2")
+
+/* Where pairs of tiles are written: to[c] of the first column and point; the next points and columns are so far on. */
+typedef struct target {
+    uint32_t *to;
+    int64_t point, column;
+} target;
+
+/* Two strips' lines that a row of points combines, of BLOCK channels. */
+typedef struct lines_pair {
+    const uint16_t *one[2], *two[2];
+} lines_pair;
+
+/* Column number `column` of one strip's row of B'x. */
+INLINE floats x_column(int add, const lines_pair *from, int strip, int64_t column, __m512 one) {
+    floats a = floats_at(from->one[strip] + column * BLOCK), b = floats_at(from->two[strip] + column * BLOCK);
+    return add ? plus_by(one, a, b) : minus_by(one, a, b);
 }
 
-INLINE void write_floats(floats a, floats b, uint32_t *to) {
-    write_words(1, (__m512i)_mm512_cvtne2ps_pbh(a.odd, a.even), (__m512i)_mm512_cvtne2ps_pbh(b.odd, b.even), to);
-}
-
-/* A block of channels of x; what lies beside the picture is zero after the norm as well. */
-INLINE floats input_of(const uint16_t *x, int64_t c, int norm, const split_norm *n) {
-    floats f = floats_of(_mm512_loadu_si512(x + c));
-    return norm && x != beside ? normalised(f, n, c) : f;
-}
-
-/* One row of B'x B of two tiles: to[c] of the first point; the next three are `next` further each. one, two: the lines
- * that the row adds or subtracts, four columns a tile; `side`: the tiles lie side by side and share two of six columns. */
-INLINE void transform_x(int side, int add, int norm, const split_norm *n, const uint16_t *const *one,
-                        const uint16_t *const *two, int64_t channels, uint32_t *to, int64_t next) {
-    int count = side ? 6 : 8;
-    for (int64_t c = 0; c < channels; c += BLOCK, to += BLOCK) {
-        floats t[8];
-        UNROLL for (int i = 0; i < count; i++) {
-            floats a = input_of(one[i], c, norm, n), b = input_of(two[i], c, norm, n);
-            t[i] = add ? plus(a, b) : minus(a, b);
-        }
-        const floats *u = t + (side ? 2 : 4);
-        write_floats(minus(t[0], t[2]), minus(u[0], u[2]), to);
-        write_floats(plus(t[1], t[2]), plus(u[1], u[2]), to + next);
-        write_floats(minus(t[2], t[1]), minus(u[2], u[1]), to + 2 * next);
-        write_floats(minus(t[1], t[3]), minus(u[1], u[3]), to + 3 * next);
+/* A row of B'x B of `wide` columns of tiles; add: whether the row adds its two lines. */
+INLINE void transform_x(int add, const lines_pair *from, int64_t wide, target at) {
+    __m512 one = one_of();
+    floats t[2][4];
+    UNROLL for (int s = 0; s < 2; s++)
+        UNROLL for (int i = 0; i < 2; i++) t[s][i] = x_column(add, from, s, i, one);
+    TWICE for (int64_t column = 0; column < wide; column++, at.to += at.column) {
+        UNROLL for (int s = 0; s < 2; s++)
+            UNROLL for (int i = 2; i < 4; i++) t[s][i] = x_column(add, from, s, 2 * column + i, one);
+        write_pairs(minus(t[0][0], t[0][2]), minus(t[1][0], t[1][2]), at.to);
+        write_pairs(plus(t[0][1], t[0][2]), plus(t[1][1], t[1][2]), at.to + at.point);
+        write_pairs(minus(t[0][2], t[0][1]), minus(t[1][2], t[1][1]), at.to + 2 * at.point);
+        write_pairs(minus(t[0][1], t[0][3]), minus(t[1][1], t[1][3]), at.to + 3 * at.point);
+        UNROLL for (int s = 0; s < 2; s++)
+            UNROLL for (int i = 0; i < 2; i++) t[s][i] = t[s][i + 2];
     }
 }
 
 /* The same of A dy A', but for the sign of the last row and the last column: A's last row is (0, -1), here it is (0, 1).
- * one, two: the tiles' lines, two columns a tile; sign: of the second one in this row, 0 if `one` is alone. */
-INLINE void transform_dy(int sign, const uint16_t *const *one, const uint16_t *const *two, int64_t channels, uint32_t *to,
-                         int64_t next) {
-    for (int64_t c = 0; c < channels; c += BLOCK, to += BLOCK) {
-        __m512i raw[4];
-        floats t[4];
-        UNROLL for (int i = 0; i < 4; i++) {
-            raw[i] = _mm512_loadu_si512(one[i] + c);
-            t[i] = floats_of(raw[i]);
-            if (sign == 0) continue;
-            floats b = floats_of(_mm512_loadu_si512(two[i] + c));
-            t[i] = sign > 0 ? plus(t[i], b) : minus(t[i], b);
-        }
-        if (sign == 0) {
-            write_words(0, raw[0], raw[2], to);
-            write_words(0, raw[1], raw[3], to + 3 * next);
-        } else {
-            write_floats(t[0], t[2], to);
-            write_floats(t[1], t[3], to + 3 * next);
-        }
-        write_floats(plus(t[0], t[1]), plus(t[2], t[3]), to + next);
-        write_floats(minus(t[0], t[1]), minus(t[2], t[3]), to + 2 * next);
+ * sign: of the second line in this row, 0 if the first is alone. */
+INLINE void transform_dy(int sign, const lines_pair *from, int64_t wide, target at) {
+    __m512 one = one_of();
+    for (int64_t column = 0; column < wide; column++, at.to += at.column) {
+        floats t[2][2];
+        UNROLL for (int s = 0; s < 2; s++)
+            UNROLL for (int i = 0; i < 2; i++)
+                t[s][i] = sign ? x_column(sign > 0, from, s, 2 * column + i, one)
+                               : floats_at(from->one[s] + (2 * column + i) * BLOCK);
+        write_pairs(t[0][0], t[1][0], at.to);
+        write_pairs(plus(t[0][0], t[0][1]), plus(t[1][0], t[1][1]), at.to + at.point);
+        write_pairs(minus(t[0][0], t[0][1]), minus(t[1][0], t[1][1]), at.to + 2 * at.point);
+        write_pairs(t[0][1], t[1][1], at.to + 3 * at.point);
     }
+}
+
+/* Which of a tile's lines a row of points combines: x's, dy's. */
+static const int x_lines[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
+static const int dy_lines[4][2] = {{0, 0}, {0, 1}, {0, 1}, {1, 1}};
+
+static void transform_row(int of_x, int64_t row, const lines_pair *from, int64_t wide, target at) {
+    if (of_x && row == 1) transform_x(1, from, wide, at);
+    else if (of_x) transform_x(0, from, wide, at);
+    else if (row == 1) transform_dy(1, from, wide, at);
+    else if (row == 2) transform_dy(-1, from, wide, at);
+    else transform_dy(0, from, wide, at);
 }
 
 /* A line of four points times G, but for the sign that transform_dy left. */

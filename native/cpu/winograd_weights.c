@@ -32,124 +32,140 @@ int KERNEL(winograd_weights_scratch)(const ist_window *window, int64_t threads, 
 typedef struct job {
     const ist_window *window;
     cut s;
-    split_norm norm;        /* of x; as x and dy, from the block's first channel on */
-    const uint16_t *x, *dy;
+    norm_input norm;        /* of x; mean NULL: none */
+    const uint16_t *x, *dy; /* these all from the block's first channel on */
     int64_t ldx, lddy, part, first;
     int64_t in, out;        /* channels of the block: the last ones may have fewer */
     uint32_t *v, *d;        /* transformed: [slot, row, point, pair, ldv] and [plane, row, point, pair, ldd] */
-    float *sums;            /* [row, tap, point, band, panel, rows, BLOCK] */
+    uint16_t *zeros, *made; /* lines for the transforms: [channel block, column, BLOCK] one of zeros, then a chunk's */
+    float *sums;            /* [row, sub, tap, point, band, panel, rows, BLOCK] */
 } job;
-
-static const uint16_t *x_plane(const job *j, int64_t n, int64_t depth) {
-    const int64_t *size = j->window->in;
-    return j->x + (n * size[0] + depth) * size[1] * size[2] * j->ldx;
-}
-
-static const uint16_t *dy_plane(const job *j, int64_t n, int64_t depth) {
-    const int64_t *size = j->window->out;
-    return j->dy + (n * size[0] + depth) * size[1] * size[2] * j->lddy;
-}
 
 /* ---- Transforms ---- */
 
-/* Which two of a tile's lines a row of points combines. */
-static const int lines_of[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
+/* A chunk of tiles: pairs of strips [strip, strip + 2 high), columns of tiles [column, column + wide). */
+typedef struct chunk {
+    int64_t strip, high, column, wide;
+} chunk;
 
-/* The job's rows of points of two tiles, whose lines begin with the columns at [line]. */
-INLINE void transform_x_rows(const job *j, int norm, int side, const uint16_t *const at[4][8], uint32_t *to) {
-    int64_t next = j->s.pairs * j->s.ldv;
-    for (int64_t row = j->first; row < j->first + j->s.lines; row++, to += 4 * next) {
-        const uint16_t *const *one = at[lines_of[row][0]], *const *two = at[lines_of[row][1]];
-        if (side && row == 1) transform_x(1, 1, norm, &j->norm, one, two, j->in, to, next);
-        else if (side) transform_x(1, 0, norm, &j->norm, one, two, j->in, to, next);
-        else if (row == 1) transform_x(0, 1, norm, &j->norm, one, two, j->in, to, next);
-        else transform_x(0, 0, norm, &j->norm, one, two, j->in, to, next);
-    }
+static chunk chunk_of(const cut *s, int64_t number) {
+    int64_t strip = number / s->segments * s->high * 2, column = number % s->segments * s->wide;
+    return (chunk){strip, min64(s->high, over(s->strips - strip, 2)), column, min64(s->wide, s->tiles.wide - column)};
 }
 
-static void transform_x_pair(const job *j, int side, const uint16_t *const at[4][8], uint32_t *to) {
-    if (j->norm.on) transform_x_rows(j, 1, side, at, to);
-    else transform_x_rows(j, 0, side, at, to);
+/* The number of a strip's first line. */
+static int64_t line_of(const job *j, const pictures *p, int64_t strip) {
+    return strip / j->s.tiles.high * p->lines + strip % j->s.tiles.high * 2;
 }
 
-/* The tiles [tile, end) of an input plane, in pairs. */
-static void transform_x_tiles(const job *j, int64_t tile, int64_t end, int64_t depth, uint32_t *to) {
-    const ist_window *w = j->window;
-    int need[4] = {0};
-    for (int64_t row = j->first; row < j->first + j->s.lines; row++) need[lines_of[row][0]] = need[lines_of[row][1]] = 1;
-    place a = place_of(&j->s.tiles, tile), b;
-    for (; tile < end; tile += 2, to += j->s.ldv, a = place_after(&j->s.tiles, b)) {
-        b = place_after(&j->s.tiles, a);
-        int side = a.column < b.column && tile + 1 < end;
-        const uint16_t *at[4][8];
-        for (int i = 0; i < 4; i++) {
-            if (!need[i]) continue;
-            int64_t up = i - w->padding[1], left = -w->padding[2], below = tile + 1 < end ? b.row + up : -1;
-            columns_of(x_plane(j, a.n, depth), w->in, j->ldx, a.row + up, a.column + left, side ? 6 : 4, at[i]);
-            if (!side) columns_of(x_plane(j, b.n, depth), w->in, j->ldx, below, b.column + left, 4, at[i] + 4);
-        }
-        transform_x_pair(j, side, (const uint16_t *const (*)[8])at, to);
-    }
+/* What a chunk reads of a plane, as far as the job's rows of points do: the first one only even lines, the last only odd. */
+static void fill_lines(const job *j, const pictures *p, const chunk *k, int64_t depth) {
+    const cut *s = &j->s;
+    int skip = s->lines > 1 ? -1 : j->first == 0 ? 1 : j->first == 3 ? 0 : -1;
+    int64_t beside = p->lines - 2 * s->tiles.high, first = line_of(j, p, k->strip);
+    int64_t end = line_of(j, p, min64(k->strip + 2 * k->high, s->strips) - 1) + 2 + beside;
+    for (int64_t i = first; i < end; i++)
+        if (i % 2 != skip)
+            fill_line(p, i, depth, 2 * k->column, 2 * k->wide + beside,
+                      (line){j->made + (i - first) * line_size(s), block_size(s)});
 }
 
-/* The same of a plane of dy. */
-static void transform_dy_tiles(const job *j, int64_t tile, int64_t end, int64_t depth, uint32_t *to) {
-    const ist_window *w = j->window;
-    int64_t next = j->s.pairs * j->s.ldd;
-    place a = place_of(&j->s.tiles, tile), b;
-    for (; tile < end; tile += 2, to += j->s.ldd, a = place_after(&j->s.tiles, b)) {
-        b = place_after(&j->s.tiles, a);
-        const uint16_t *at[2][4];
+/* The job's rows of points of a block of channels of two strips, whose first lines begin at `strips`. */
+static void transform_block(const job *j, int of_x, const uint16_t *const strips[2], int64_t wide, target at) {
+    for (int64_t row = j->first; row < j->first + j->s.lines; row++, at.to += 4 * at.point) {
+        const int *lines = of_x ? x_lines[row] : dy_lines[row];
+        lines_pair from;
         for (int i = 0; i < 2; i++) {
-            int64_t below = tile + 1 < end ? b.row + i : -1;
-            columns_of(dy_plane(j, a.n, depth), w->out, j->lddy, a.row + i, a.column, 2, at[i]);
-            columns_of(dy_plane(j, b.n, depth), w->out, j->lddy, below, b.column, 2, at[i] + 2);
+            /* Behind the last strip are zeros. */
+            int64_t next = strips[i] >= j->made ? line_size(&j->s) : 0;
+            from.one[i] = strips[i] + lines[0] * next;
+            from.two[i] = strips[i] + lines[1] * next;
         }
-        uint32_t *row_to = to;
-        for (int64_t row = j->first; row < j->first + j->s.lines; row++, row_to += 4 * next) {
-            if (row == 0) transform_dy(0, at[0], at[0], j->out, row_to, next);
-            else if (row == 1) transform_dy(1, at[0], at[1], j->out, row_to, next);
-            else if (row == 2) transform_dy(-1, at[0], at[1], j->out, row_to, next);
-            else transform_dy(0, at[1], at[1], j->out, row_to, next);
+        transform_row(of_x, row, &from, wide, at);
+    }
+}
+
+/* The channels [from, end) of a chunk, whose lines are made. */
+static void transform_lines(const job *j, int of_x, const pictures *p, const chunk *k, int64_t from, int64_t end,
+                            target at) {
+    int64_t first = line_of(j, p, k->strip);
+    for (int64_t i = 0; i < k->high; i++, at.to += k->wide * at.column) {
+        for (int64_t c = from; c < end; c += BLOCK) {
+            const uint16_t *strips[2];
+            for (int64_t b = 0; b < 2; b++) {
+                int64_t strip = k->strip + 2 * i + b;
+                const uint16_t *to = j->zeros;
+                if (strip < j->s.strips) to = j->made + (line_of(j, p, strip) - first) * line_size(&j->s);
+                strips[b] = to + c / BLOCK * block_size(&j->s);
+            }
+            transform_block(j, of_x, strips, k->wide, (target){at.to + c - from, at.point, at.column});
         }
     }
+}
+
+static pictures pictures_of_x(const job *j) {
+    const ist_window *w = j->window;
+    return (pictures){j->x, w->in, j->ldx, j->in, w->padding[1], w->padding[2], 2 * j->s.tiles.high + 2,
+                      j->norm.mean ? &j->norm : NULL};
+}
+
+/* One part of a block's channels. */
+static void transform_x_plane(const job *j, const chunk *k, int64_t sub, int64_t depth, uint32_t *to) {
+    pictures p = pictures_of_x(j);
+    if (sub == 0) fill_lines(j, &p, k, depth);
+    transform_lines(j, 1, &p, k, sub * j->s.sub, min64((sub + 1) * j->s.sub, j->in),
+                    (target){to, j->s.pairs * j->s.ldv, j->s.ldv});
+}
+
+static pictures pictures_of_dy(const job *j) {
+    return (pictures){j->dy, j->window->out, j->lddy, j->out, 0, 0, 2 * j->s.tiles.high, NULL};
+}
+
+static void transform_dy_plane(const job *j, const chunk *k, int64_t depth, uint32_t *to) {
+    pictures p = pictures_of_dy(j);
+    fill_lines(j, &p, k, depth);
+    transform_lines(j, 0, &p, k, 0, j->out, (target){to, j->s.pairs * j->s.ldd, j->s.ldd});
 }
 
 /* ---- What comes next is fetched while this is multiplied ---- */
 
+#define CACHE_LINE 64
+
 typedef struct ahead {
-    int64_t tile, end, x, dy; /* pairs of tiles, at planes of x and dy */
-    int64_t per, due;         /* multiplications in which all are to be fetched; pairs times `per` that are due */
+    const char *at[2], *end[2]; /* of x, of dy */
+    int64_t each;               /* bytes a multiplication */
 } ahead;
 
-/* After the planes from `from` on of the chunk of tiles: its next planes, or the first ones of the next chunk. */
-static ahead ahead_of(const job *j, int64_t tile, int64_t from) {
-    int64_t next = from + j->s.planes;
-    ahead a = {tile, 0, next - j->window->padding[0] + j->s.taps - 1, next, 0, 0};
-    if (next >= j->window->out[0]) {
-        a.tile += 2 * j->s.pairs;
-        a.x = a.dy = 0;
-    }
-    a.end = min64(a.tile + 2 * j->s.pairs, j->s.tiles.columns);
-    a.per = j->s.lines * j->s.taps * 4 * j->s.bands * j->s.panels;
+/* The lines that a chunk reads and the one before it does not; none where a chunk's lines do not lie end to end. */
+static void fetch_plan(const job *j, const pictures *p, const chunk *k, int i, ahead *a) {
+    const cut *s = &j->s;
+    a->at[i] = a->end[i] = NULL;
+    if (p->size[0] > 1 || s->segments > 1 || 2 * p->channels < p->ld || k->strip >= s->strips) return;
+    int64_t last = min64(k->strip + 2 * k->high, s->strips) - 1, high = s->tiles.high;
+    int64_t beside = p->lines - 2 * high, above = k->strip % high ? beside : 0, row = k->strip % high * 2 + above - p->up;
+    int64_t bottom = last % high * 2 + 2 + beside - p->up, line = p->size[2] * p->ld;
+    const uint16_t *first = p->at + (k->strip / high * p->size[1] + (row < 0 ? 0 : min64(row, p->size[1]))) * line;
+    const uint16_t *end = p->at + (last / high * p->size[1] + (bottom < 0 ? 0 : min64(bottom, p->size[1]))) * line;
+    a->at[i] = (const char *)first;
+    a->end[i] = (const char *)end;
+}
+
+static ahead ahead_of(const job *j, const chunk *k) {
+    const cut *s = &j->s;
+    pictures x = pictures_of_x(j), dy = pictures_of_dy(j);
+    ahead a;
+    fetch_plan(j, &x, k, 0, &a);
+    fetch_plan(j, &dy, k, 1, &a);
+    int64_t bytes = (a.end[0] - a.at[0]) + (a.end[1] - a.at[1]);
+    a.each = whole(over(bytes, s->lines * 4 * s->subs * s->bands * s->panels), CACHE_LINE);
     return a;
 }
 
-/* Those lines of a pair that the tiles above it do not have, as far as the job's rows of points need them. */
-static void fetch_pair(const job *j, const ahead *a) {
-    const ist_window *w = j->window;
-    place p = place_of(&j->s.tiles, a->tile);
-    int64_t from = j->first == 3, to = j->first + j->s.lines == 1 ? 1 : 2;
-    for (int64_t i = from; i < to; i++) {
-        if (a->x < w->in[0])
-            fetch(x_plane(j, p.n, a->x), w->in, j->ldx, p.row + 2 + i - w->padding[1], p.column + 2 - w->padding[2],
-                  j->in);
-        fetch(dy_plane(j, p.n, a->dy), w->out, j->lddy, p.row + i, p.column, j->out);
-    }
-}
-
-static void fetch_due(const job *j, ahead *a) {
-    for (a->due += j->s.pairs; a->due >= a->per && a->tile < a->end; a->due -= a->per, a->tile += 2) fetch_pair(j, a);
+static void fetch_due(ahead *a) {
+    int64_t left = a->each;
+    for (int i = 0; i < 2; i++)
+        for (; a->at[i] < a->end[i] && left > 0; a->at[i] += CACHE_LINE, left -= CACHE_LINE)
+            _mm_prefetch(a->at[i], _MM_HINT_T0);
 }
 
 /* ---- The product ---- */
@@ -197,7 +213,7 @@ static void multiply_point(const job *j, const run *runs, int64_t count, int64_t
     for (int64_t b = 0; b < s->bands; b++)
         for (int64_t p = 0; p < s->panels; p++, sums += s->rows * BLOCK) {
             for (int64_t i = 0; i < count; i++) at[i] = (run){runs[i].v + b * s->rows, runs[i].d + p * BLOCK};
-            fetch_due(j, a);
+            fetch_due(a);
             multipliers[s->rows - LEAST_ROWS](at, count, pairs, s->ldv, s->ldd, sums);
         }
 }
@@ -208,11 +224,12 @@ static uint32_t *slot_of(const job *j, int64_t depth) {
 }
 static uint32_t *dy_slot_of(const job *j, int64_t i) { return j->d + i * j->s.lines * 4 * j->s.pairs * j->s.ldd; }
 
-/* A row of points, planes [from, to) of dy, `pairs` pairs of tiles. */
-static void multiply_row(const job *j, int64_t row, int64_t from, int64_t to, int64_t pairs, ahead *a) {
+/* A row of points of one part of a block, planes [from, to) of dy, `pairs` pairs of tiles. */
+static void multiply_row(const job *j, int64_t row, int64_t sub, int64_t from, int64_t to, int64_t pairs,
+                         ahead *a) {
     const cut *s = &j->s;
     run runs[PAIRS];
-    float *sums = j->sums + (row - j->first) * row_size(s);
+    float *sums = j->sums + (row - j->first) * row_size(s) + sub * sub_size(s);
     for (int64_t tap = 0; tap < s->taps; tap++)
         for (int64_t point = 0; point < 4; point++, sums += point_size(s)) {
             int64_t count = 0;
@@ -226,27 +243,32 @@ static void multiply_row(const job *j, int64_t row, int64_t from, int64_t to, in
         }
 }
 
-/* Planes [from, to) of dy and the tiles from `tile` on. next: the first plane of x not transformed yet; returns the next. */
-static int64_t work_planes(const job *j, int64_t tile, int64_t from, int64_t to, int64_t next) {
+/* Planes [from, to) of dy and a chunk of tiles. next: the first plane of x not transformed yet; returns the next. */
+static int64_t work_planes(const job *j, const chunk *k, int64_t from, int64_t to, int64_t next,
+                           ahead *a) {
     const ist_window *w = j->window;
     int64_t first = from - w->padding[0], last = min64(to - 1 - w->padding[0] + j->s.taps, w->in[0]);
-    int64_t end = min64(tile + 2 * j->s.pairs, j->s.tiles.columns);
-    ahead a = ahead_of(j, tile, from);
     if (next < first) next = first;
-    for (; next < last; next++) transform_x_tiles(j, tile, end, next, slot_of(j, next));
-    for (int64_t o = from; o < to; o++) transform_dy_tiles(j, tile, end, o, dy_slot_of(j, o - from));
-    for (int64_t row = j->first; row < j->first + j->s.lines; row++)
-        multiply_row(j, row, from, to, over(end - tile, 2), &a);
-    return next;
+    for (int64_t o = from; o < to; o++) transform_dy_plane(j, k, o, dy_slot_of(j, o - from));
+    for (int64_t sub = 0; sub < j->s.subs; sub++) {
+        for (int64_t depth = next; depth < last; depth++) transform_x_plane(j, k, sub, depth, slot_of(j, depth));
+        for (int64_t row = j->first; row < j->first + j->s.lines; row++)
+            multiply_row(j, row, sub, from, to, k->high * k->wide, a);
+    }
+    return next > last ? next : last;
 }
 
 /* A chunk of tiles at a time, through all depths: what lies under several taps is transformed once. */
 static void work(const job *j) {
-    memset(j->sums, 0, (size_t)(j->s.lines * row_size(&j->s)) * 4);
-    for (int64_t chunk = j->part * j->s.chunks; chunk < (j->part + 1) * j->s.chunks; chunk++) {
-        int64_t tile = chunk * 2 * j->s.pairs, depth = j->window->out[0], next = 0;
-        for (int64_t from = 0; from < depth && tile < j->s.tiles.columns; from += j->s.planes)
-            next = work_planes(j, tile, from, min64(from + j->s.planes, depth), next);
+    const cut *s = &j->s;
+    memset(j->sums, 0, (size_t)(s->lines * row_size(s)) * 4);
+    memset(j->zeros, 0, (size_t)line_size(s) * 2);
+    for (int64_t number = j->part * s->chunks; number < min64((j->part + 1) * s->chunks, s->all); number++) {
+        chunk k = chunk_of(s, number), then = chunk_of(s, number + 1);
+        ahead a = ahead_of(j, &then);
+        int64_t depth = j->window->out[0], next = 0;
+        for (int64_t from = 0; from < depth; from += s->planes)
+            next = work_planes(j, &k, from, min64(from + s->planes, depth), next, &a);
     }
 }
 
@@ -266,18 +288,20 @@ INLINE void taps_of(const cut *s, const float *sums, lanes *to) {
     for (int i = 0; i < 3; i++) times_g(&half[0][i], 3, to + i, 3);
 }
 
-/* One band of the block by LANES output channels from `first` on: dw [out_channels, channels, kernel] from the block's
- * first weight on. */
-static void write_band(const job *j, int64_t band, int64_t first, float *dw) {
+/* One band of a part of the block by LANES output channels from `first` on: dw [out_channels, channels, kernel] from the
+ * block's first weight on. */
+static void write_band(const job *j, int64_t sub, int64_t band, int64_t first, float *dw) {
     const cut *s = &j->s;
     int64_t each = s->taps * 9, ld = j->window->channels * each;
-    int64_t count = min64(s->rows, j->in - band * s->rows) * each;
+    int64_t channel = sub * s->sub + band * s->rows, end = min64((sub + 1) * s->sub, j->in);
+    int64_t count = min64(s->rows, end - channel) * each;
     lanes part[ROWS * MOST_TAPS * 9 + LANES];
-    const float *sums = j->sums + (band * s->panels + first / BLOCK) * s->rows * BLOCK + first % BLOCK;
+    const float *sums = j->sums + sub * sub_size(s);
+    sums += (band * s->panels + first / BLOCK) * s->rows * BLOCK + first % BLOCK;
     for (int64_t r = 0; r < s->rows; r++)
         for (int64_t tap = 0; tap < s->taps; tap++)
             taps_of(s, sums + r * BLOCK + tap * 4 * point_size(s), part + r * each + tap * 9);
-    float *to = dw + first * ld + band * s->rows * each;
+    float *to = dw + first * ld + channel * each;
     for (int64_t i = 0; i < count; i += LANES)
         transpose(part + i, to + i, ld, (__mmask16)(count - i >= LANES ? 0xffff : (1 << (count - i)) - 1));
 }
@@ -292,9 +316,7 @@ static job job_of(const job *all, int64_t group, int64_t block, int64_t part, in
     j.part = part;
     j.first = row;
     j.x += in;
-    j.norm.numbers.mean += in;
-    j.norm.numbers.factor += in;
-    j.norm.numbers.beta += in;
+    if (j.norm.mean) j.norm = (norm_input){j.norm.mean + in, j.norm.factor + in, j.norm.beta + in, j.norm.relu};
     j.dy += out;
     j.in = min64(s->in, all->window->channels - in);
     j.out = min64(s->out, all->window->out_channels - out);
@@ -309,22 +331,26 @@ static void sum_blocks(const job *all, int64_t from, int64_t to) {
     PRAGMA(omp for schedule(dynamic, 1))
     for (int64_t item = from * each; item < to * each; item++) {
         job j = job_of(all, from, item / each, item % each / rows, item % rows * s->lines);
-        j.v += omp_get_thread_num() * (v_size(s) + d_size(s));
+        j.v += omp_get_thread_num() * thread_size(s);
         j.d = j.v + v_size(s);
+        j.zeros = (uint16_t *)(j.d + d_size(s));
+        j.made = j.zeros + line_size(s);
         work(&j);
     }
 }
 
 static void write_blocks(const job *all, int64_t from, int64_t to, float *dw) {
     const cut *s = &all->s;
-    int64_t across = s->out / LANES, each = s->bands * across, taps = s->taps * 9;
+    int64_t across = s->out / LANES, each = s->subs * s->bands * across, taps = s->taps * 9;
     PRAGMA(omp for)
     for (int64_t item = from * each; item < to * each; item++) {
         int64_t block = item / each, band = item % each / across, first = item % across * LANES;
+        int64_t sub = band / s->bands;
         int64_t in = block % s->in_blocks * s->in, out = block / s->in_blocks * s->out;
         job j = job_of(all, from, block, 0, 0);
-        if (band * s->rows < j.in && first < j.out)
-            write_band(&j, band, first, dw + (out * all->window->channels + in) * taps);
+        band %= s->bands;
+        if (sub * s->sub + band * s->rows < min64(j.in, (sub + 1) * s->sub) && first < j.out)
+            write_band(&j, sub, band, first, dw + (out * all->window->channels + in) * taps);
     }
 }
 #endif
@@ -343,9 +369,10 @@ int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ld
             (long long)bytes, (long long)scratch_bytes(window, 1));
 #if defined(__AVX512BF16__)
     cut s = cut_of(window, threads);
-    split_norm of = split_norm_of(norm, window->channels, scratch);
+    norm_input of = {0};
+    if (norm) of = norm_input_of(norm, window->channels, scratch);
     float *sums = (float *)scratch + norm_size(window);
-    job all = {window, s, of, x, dy, ldx, lddy, 0, 0, 0, 0, (uint32_t *)(sums + sums_size(&s)), NULL, sums};
+    job all = {window, s, of, x, dy, ldx, lddy, 0, 0, 0, 0, (uint32_t *)(sums + sums_size(&s)), NULL, NULL, NULL, sums};
     int64_t blocks = s.in_blocks * s.out_blocks;
     PRAGMA(omp parallel num_threads((int)threads))
     for (int64_t from = 0; from < blocks; from += s.group) {

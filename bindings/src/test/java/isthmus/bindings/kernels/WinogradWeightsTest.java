@@ -31,7 +31,8 @@ class WinogradWeightsTest {
 
     /**
      * Odd and even maps; an odd number of tiles; one tile a line; paddings none, one and two; depth with fewer planes than
-     * taps and with more planes than a chunk has; several parts of the tiles; several blocks of channels, the last smaller.
+     * taps and with more planes than a chunk has; several parts of the tiles; several blocks of channels, the last smaller;
+     * an odd number of lines of tiles, and blocks in parts, the last smaller; lines in several chunks.
      */
     private static final List<Window> WINDOWS = List.of(
             window(1, 32, 32, v(1, 2, 2), 1, 1, 0),
@@ -45,6 +46,8 @@ class WinogradWeightsTest {
             window(1, 96, 32, v(6, 9, 5), 2, 1, 0),
             window(1, 32, 32, v(3, 26, 26), 1, 1, 0),
             window(1, 320, 352, v(1, 5, 4), 1, 1, 0),
+            window(3, 160, 32, v(1, 9, 15), 1, 1, 0),
+            window(1, 32, 32, v(2, 5, 229), 3, 1, 1),
             window(1, 128, 96, v(3, 4, 4), 3, 1, 1));
 
     private static Window window(int batch, int channels, int out, long[] in, int taps, int padding, int deep) {
