@@ -1,38 +1,94 @@
 /* Maximum, average and global average pooling, forward and backward. A backward pass gathers, so threads never meet. */
+#include "lanes.h"
 #include "window.h"
 
-INLINE void max_pixel(int dt, const ist_window *w, const void *x, int64_t y_at, void *y, uint8_t *position,
+/* Channels are walked in strips of so many vectors, whose sums or maxima stay in registers; what is left, a vector at a time. */
+#define STRIP 4
+#define EACH_VEC(v, vecs) _Pragma("GCC unroll 4") for (int v = 0; v < vecs; v++)
+
+/* Calls f with the element type, the vectors, and how many elements of each are there, for the channels from b on. */
+#define EACH_STRIP(dt, c, b, f, ...) \
+    for (int64_t b = 0, n_ = 0; b < (c); b += n_) { \
+        n_ = (c) - b >= STRIP * LANES ? STRIP * LANES : min64(LANES, (c) - b); \
+        if (n_ == STRIP * LANES) f(dt, STRIP, LANES, __VA_ARGS__); \
+        else f(dt, 1, n_, __VA_ARGS__); \
+    }
+
+/* n elements. */
+INLINE vec take_some(int dt, const void *p, int64_t i, int64_t n) {
+    if (n == LANES) return take(dt, p, i);
+    vec v = {0};
+    for (int64_t j = 0; j < n; j++) v[j] = load(dt, p, i + j);
+    return v;
+}
+
+INLINE void put_some(int dt, void *p, int64_t i, int64_t n, vec v) {
+    if (n == LANES) put(dt, p, i, v);
+    else
+        for (int64_t j = 0; j < n; j++) store(dt, p, i + j, v[j]);
+}
+
+INLINE bits take_bytes(const uint8_t *p, int64_t n) {
+    uint8_t some[LANES] = {0};
+    if (n < LANES) memcpy(some, p, (size_t)n);
+    return of_bytes(n < LANES ? some : p);
+}
+
+INLINE void put_bytes(uint8_t *p, int64_t n, bits v) {
+    bytes b = to_bytes(v);
+    if (n == LANES) memcpy(p, &b, LANES);
+    else memcpy(p, &b, (size_t)n);
+}
+
+INLINE bits choose(bits if_set, bits yes, bits no) { return (if_set & yes) | (~if_set & no); }
+
+INLINE void max_strip(int dt, int vecs, int64_t n, const ist_window *w, const void *x, void *y, uint8_t *position,
                       const int64_t o[3]) {
-    int64_t c = w->channels;
-    float best[CHANNELS];
-    int32_t where[CHANNELS];
-    for (int64_t b = 0; b < c; b += CHANNELS) {
-        int64_t n = min64(CHANNELS, c - b);
-        for (int64_t j = 0; j < n; j++) {
-            best[j] = -INFINITY;
-            where[j] = 0;
+    vec best[STRIP];
+    bits won[STRIP];
+    EACH_VEC(v, vecs) {
+        best[v] = (vec){0} - INFINITY;
+        won[v] = (bits){0};
+    }
+    EACH_TAP(w, o, input_under, w->in, {
+        EACH_VEC(v, vecs) {
+            vec z = take_some(dt, x, at * w->channels + v * LANES, n);
+            bits wins = (bits)(z > best[v]) | (bits)(z != z);
+            best[v] = (vec)choose(wins, (bits)z, (bits)best[v]);
+            won[v] = choose(wins, (bits){0} + (uint32_t)tap, won[v]);
         }
-        EACH_TAP(w, o, input_under, w->in, {
-            const void *row = offset(dt, x, at * c + b);
-            SIMD for (int64_t j = 0; j < n; j++) {
-                float v = load(dt, row, j);
-                int wins = (v > best[j]) | (v != v);
-                best[j] = wins ? v : best[j];
-                where[j] = wins ? (int32_t)tap : where[j];
-            }
-        })
-        for (int64_t j = 0; j < n; j++) store(dt, y, y_at + b + j, best[j]);
-        if (position)
-            for (int64_t j = 0; j < n; j++) position[y_at + b + j] = (uint8_t)where[j];
+    })
+    EACH_VEC(v, vecs) {
+        put_some(dt, y, v * LANES, n, best[v]);
+        if (position) put_bytes(position + v * LANES, n, won[v]);
     }
 }
 
+/* Fetches what the next line's window at o has and this line's does not: the processor foresees one line of a plane, not all that
+ * lie under a window. */
+INLINE void foresee_below(int dt, const ist_window *w, const void *plane, const int64_t o[3]) {
+    int64_t depth = o[0] * w->stride[0] - w->padding[0], left = o[2] * w->stride[2], width = w->stride[2];
+    int64_t row = o[1] * w->stride[1] - w->padding[1] + w->dilation[1] * (w->kernel[1] - 1) + 1;
+    if (depth < 0 || depth >= w->in[0] || left + width > w->in[2]) return;
+    for (int64_t i = row; i < min64(row + w->stride[1], w->in[1]); i++) {
+        const char *at = offset(dt, plane, ((depth * w->in[1] + i) * w->in[2] + left) * w->channels);
+        const char *end = offset(dt, at, width * w->channels);
+        for (; at < end; at += 64) __builtin_prefetch(at);
+    }
+}
+
+/* Lines of outputs. */
 INLINE void max_range(int dt, const ist_window *w, const void *x, void *y, uint8_t *position, int64_t from,
                       int64_t to) {
-    int64_t outs = volume(w->out), ins = volume(w->in), o[3];
-    for (int64_t r = from; r < to; r++) {
-        unravel(r % outs, w->out, o);
-        max_pixel(dt, w, offset(dt, x, r / outs * ins * w->channels), r * w->channels, y, position, o);
+    int64_t lines = w->out[0] * w->out[1], c = w->channels;
+    for (int64_t line = from; line < to; line++) {
+        int64_t o[3] = {line % lines / w->out[1], line % w->out[1], 0}, r = line * w->out[2];
+        const void *plane = offset(dt, x, line / lines * volume(w->in) * c);
+        for (; o[2] < w->out[2]; o[2]++, r++) {
+            foresee_below(dt, w, plane, o);
+            EACH_STRIP(dt, c, b, max_strip, w, offset(dt, plane, b), (void *)offset(dt, y, r * c + b),
+                       position ? position + r * c + b : NULL, o)
+        }
     }
 }
 
@@ -138,35 +194,69 @@ int KERNEL(max_pool)(int dtype, const ist_window *window, const void *x, void *y
     REQUIRE(volume(window->kernel) <= 256, "%s: a window of %lld positions; the limit is 256", __func__,
             (long long)volume(window->kernel));
     TRY_TILES(window, dtype, max_tiles, x, y, position);
-    int64_t rows = window->batch * volume(window->out);
-    PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, max_range, window, x, y, position, from, to));
+    int64_t lines = window->batch * window->out[0] * window->out[1];
+    PARALLEL(lines * window->out[2] * window->channels, lines, 1,
+             TYPED(dtype, max_range, window, x, y, position, from, to));
     return IST_OK;
 }
 
-/* One input pixel: what its windows send back, with position only where it won, else all of it times factor. */
-INLINE void gather_pixel(int dt, const ist_window *w, const void *dy, const uint8_t *position, float factor,
-                         int64_t y_base, int64_t x_at, void *dx, const int64_t i[3]) {
-    int64_t c = w->channels;
-    float sum[CHANNELS];
-    for (int64_t b = 0; b < c; b += CHANNELS) {
-        int64_t n = min64(CHANNELS, c - b);
-        for (int64_t j = 0; j < n; j++) sum[j] = 0;
-        EACH_TAP(w, i, output_over, w->out, {
-            const void *row = offset(dt, dy, (y_base + at) * c + b);
-            const uint8_t *won = position ? position + (y_base + at) * c + b : NULL;
-            if (won) SIMD for (int64_t j = 0; j < n; j++) sum[j] += won[j] == (uint8_t)tap ? load(dt, row, j) : 0;
-            else SIMD for (int64_t j = 0; j < n; j++) sum[j] += load(dt, row, j);
-        })
-        for (int64_t j = 0; j < n; j++) store(dt, dx, x_at + b + j, sum[j] * factor);
+/* A tap of a window that lies over an input position, along one axis, and the window's output position; how far on the next such
+ * tap is, and how far back its output. */
+typedef struct hit {
+    int64_t tap, out, each, back;
+} hit;
+
+INLINE hit next_hit(hit h) { return (hit){h.tap + h.each, h.out - h.back, h.each, h.back}; }
+
+INLINE int is_hit(const ist_window *w, int axis, hit h) { return h.tap < w->kernel[axis] && h.out >= 0; }
+
+/* With taps that are apart, those that are no hits are asked one by one. */
+INLINE hit first_hit(const ist_window *w, int axis, int64_t i) {
+    int64_t stride = w->stride[axis], dilation = w->dilation[axis], p = i + w->padding[axis];
+    hit h = {0, p, stride, 1};
+    if (stride > 1) h = (hit){p % stride, p / stride, stride, 1};
+    if (dilation > 1) {
+        int64_t taps[2] = {-1, -1};
+        for (int64_t k = 0; k < w->kernel[axis] && taps[1] < 0; k++)
+            if ((p - k * dilation) % stride == 0) taps[taps[0] >= 0] = k;
+        int64_t each = taps[1] < 0 ? w->kernel[axis] : taps[1] - taps[0], rest = p - taps[0] * dilation;
+        h = (hit){taps[0], taps[0] < 0 || rest < 0 ? -1 : rest / stride, each, each * dilation / stride};
     }
+    while (h.out >= w->out[axis] && h.tap < w->kernel[axis]) h = next_hit(h);
+    return h;
 }
 
+/* One input pixel: what its windows send back, with position only where it won, else all of it times factor. */
+INLINE void gather_strip(int dt, int vecs, int64_t n, const ist_window *w, const void *dy, const uint8_t *position,
+                         float factor, void *dx, const hit first[3]) {
+    vec sum[STRIP];
+    EACH_VEC(v, vecs) sum[v] = (vec){0};
+    for (hit a = first[0]; is_hit(w, 0, a); a = next_hit(a))
+        for (hit b = first[1]; is_hit(w, 1, b); b = next_hit(b))
+            for (hit d = first[2]; is_hit(w, 2, d); d = next_hit(d)) {
+                uint32_t tap = (uint32_t)((a.tap * w->kernel[1] + b.tap) * w->kernel[2] + d.tap);
+                int64_t at = ((a.out * w->out[1] + b.out) * w->out[2] + d.out) * w->channels;
+                EACH_VEC(v, vecs) {
+                    vec z = take_some(dt, dy, at + v * LANES, n);
+                    if (position) z = (vec)((bits)z & (bits)(take_bytes(position + at + v * LANES, n) == tap));
+                    sum[v] += z;
+                }
+            }
+    EACH_VEC(v, vecs) put_some(dt, dx, v * LANES, n, sum[v] * factor);
+}
+
+/* Lines of inputs. */
 INLINE void gather_range(int dt, const ist_window *w, const void *dy, const uint8_t *position, float factor, void *dx,
                          int64_t from, int64_t to) {
-    int64_t outs = volume(w->out), ins = volume(w->in), i[3];
-    for (int64_t r = from; r < to; r++) {
-        unravel(r % ins, w->in, i);
-        gather_pixel(dt, w, dy, position, factor, r / ins * outs, r * w->channels, dx, i);
+    int64_t lines = w->in[0] * w->in[1], c = w->channels;
+    for (int64_t line = from; line < to; line++) {
+        hit first[3] = {first_hit(w, 0, line % lines / w->in[1]), first_hit(w, 1, line % w->in[1])};
+        int64_t base = line / lines * volume(w->out) * c;
+        for (int64_t i = 0; i < w->in[2]; i++) {
+            first[2] = first_hit(w, 2, i);
+            EACH_STRIP(dt, c, b, gather_strip, w, offset(dt, dy, base + b), position ? position + base + b : NULL,
+                       factor, (void *)offset(dt, dx, (line * w->in[2] + i) * c + b), first)
+        }
     }
 }
 
@@ -175,31 +265,32 @@ int KERNEL(max_pool_backward)(int dtype, const ist_window *window, const void *d
     REQUIRE_WINDOW(window);
     REQUIRE(position, "%s: the positions are NULL", __func__);
     TRY_TILES(window, dtype, spread_tiles, dy, position, dx);
-    int64_t rows = window->batch * volume(window->in);
-    PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, gather_range, window, dy, position, 1.0f, dx, from, to));
+    int64_t lines = window->batch * window->in[0] * window->in[1];
+    PARALLEL(lines * window->in[2] * window->channels, lines, 1,
+             TYPED(dtype, gather_range, window, dy, position, 1.0f, dx, from, to));
     return IST_OK;
 }
 
-INLINE void avg_pixel(int dt, const ist_window *w, const void *x, int64_t y_at, void *y, const int64_t o[3]) {
-    int64_t c = w->channels;
-    float sum[CHANNELS], factor = 1.0f / (float)volume(w->kernel);
-    for (int64_t b = 0; b < c; b += CHANNELS) {
-        int64_t n = min64(CHANNELS, c - b);
-        for (int64_t j = 0; j < n; j++) sum[j] = 0;
-        EACH_TAP(w, o, input_under, w->in, {
-            (void)tap;
-            const void *row = offset(dt, x, at * c + b);
-            SIMD for (int64_t j = 0; j < n; j++) sum[j] += load(dt, row, j);
-        })
-        for (int64_t j = 0; j < n; j++) store(dt, y, y_at + b + j, sum[j] * factor);
-    }
+INLINE void avg_strip(int dt, int vecs, int64_t n, const ist_window *w, const void *x, void *y, const int64_t o[3]) {
+    vec sum[STRIP];
+    float factor = 1.0f / (float)volume(w->kernel);
+    EACH_VEC(v, vecs) sum[v] = (vec){0};
+    EACH_TAP(w, o, input_under, w->in, {
+        (void)tap;
+        EACH_VEC(v, vecs) sum[v] += take_some(dt, x, at * w->channels + v * LANES, n);
+    })
+    EACH_VEC(v, vecs) put_some(dt, y, v * LANES, n, sum[v] * factor);
 }
 
 INLINE void avg_range(int dt, const ist_window *w, const void *x, void *y, int64_t from, int64_t to) {
-    int64_t outs = volume(w->out), ins = volume(w->in), o[3];
-    for (int64_t r = from; r < to; r++) {
-        unravel(r % outs, w->out, o);
-        avg_pixel(dt, w, offset(dt, x, r / outs * ins * w->channels), r * w->channels, y, o);
+    int64_t lines = w->out[0] * w->out[1], c = w->channels;
+    for (int64_t line = from; line < to; line++) {
+        int64_t o[3] = {line % lines / w->out[1], line % w->out[1], 0}, r = line * w->out[2];
+        const void *plane = offset(dt, x, line / lines * volume(w->in) * c);
+        for (; o[2] < w->out[2]; o[2]++, r++) {
+            foresee_below(dt, w, plane, o);
+            EACH_STRIP(dt, c, b, avg_strip, w, offset(dt, plane, b), (void *)offset(dt, y, r * c + b), o)
+        }
     }
 }
 
@@ -235,8 +326,8 @@ int KERNEL(avg_pool)(int dtype, const ist_window *window, const void *x, void *y
     REQUIRE_DTYPE(dtype);
     REQUIRE_WINDOW(window);
     TRY_TILES(window, dtype, mean_tiles, x, y);
-    int64_t rows = window->batch * volume(window->out);
-    PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, avg_range, window, x, y, from, to));
+    int64_t lines = window->batch * window->out[0] * window->out[1];
+    PARALLEL(lines * window->out[2] * window->channels, lines, 1, TYPED(dtype, avg_range, window, x, y, from, to));
     return IST_OK;
 }
 
@@ -244,9 +335,10 @@ int KERNEL(avg_pool_backward)(int dtype, const ist_window *window, const void *d
     REQUIRE_DTYPE(dtype);
     REQUIRE_WINDOW(window);
     TRY_TILES(window, dtype, share_tiles, dy, dx);
-    int64_t rows = window->batch * volume(window->in);
+    int64_t lines = window->batch * window->in[0] * window->in[1];
     float factor = 1.0f / (float)volume(window->kernel);
-    PARALLEL(rows * window->channels, rows, 1, TYPED(dtype, gather_range, window, dy, NULL, factor, dx, from, to));
+    PARALLEL(lines * window->in[2] * window->channels, lines, 1,
+             TYPED(dtype, gather_range, window, dy, NULL, factor, dx, from, to));
     return IST_OK;
 }
 
