@@ -8,8 +8,8 @@
  */
 #include "pairs.h"
 
-/* A tile of sums [ROWS output channels, BLOCK channels]. Eight rows by two vectors are enough to hide the products' latency, and
- * leave registers to read ahead. */
+/* A tile of sums [ROWS output channels, BLOCK channels]. Eight rows by two vectors are enough to hide the products' latency,
+ * and divide panels evenly. */
 #define ROWS 8
 #define BLOCK 32
 

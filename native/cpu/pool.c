@@ -2,7 +2,7 @@
 #include "lanes.h"
 #include "window.h"
 
-/* Channels are walked in strips of so many vectors, whose sums or maxima stay in registers; what is left, a vector at a time. */
+/* Channels are walked in strips of so many vectors, whose sums or maxima stay in registers; what is left, by single vectors. */
 #define STRIP 4
 #define EACH_VEC(v, vecs) _Pragma("GCC unroll 4") for (int v = 0; v < vecs; v++)
 
@@ -64,8 +64,8 @@ INLINE void max_strip(int dt, int vecs, int64_t n, const ist_window *w, const vo
     }
 }
 
-/* Fetches what the next line's window at o has and this line's does not: the processor foresees one line of a plane, not all that
- * lie under a window. */
+/* Fetches what the next line's window at o has and this line's does not: the processor foresees one line of a plane, not all
+ * that lie under a window. */
 INLINE void foresee_below(int dt, const ist_window *w, const void *plane, const int64_t o[3]) {
     int64_t depth = o[0] * w->stride[0] - w->padding[0], left = o[2] * w->stride[2], width = w->stride[2];
     int64_t row = o[1] * w->stride[1] - w->padding[1] + w->dilation[1] * (w->kernel[1] - 1) + 1;
@@ -200,8 +200,8 @@ int KERNEL(max_pool)(int dtype, const ist_window *window, const void *x, void *y
     return IST_OK;
 }
 
-/* A tap of a window that lies over an input position, along one axis, and the window's output position; how far on the next such
- * tap is, and how far back its output. */
+/* A tap of a window that lies over an input position, along one axis, and the window's output position; how far on the next
+ * such tap is, and how far back its output. */
 typedef struct hit {
     int64_t tap, out, each, back;
 } hit;
