@@ -5,11 +5,10 @@
  *
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
  */
-#include "norm_input.h"
+#include "pointwise.h"
 
-/* TILE pixels against BLOCK output channels: the sums fill the registers. Input channels lie in blocks of BLOCK as well. */
+/* TILE pixels against BLOCK output channels: the sums fill the registers. */
 #define TILE 14
-#define BLOCK 32
 
 /* How a convolution is cut. */
 typedef struct cut {
@@ -18,7 +17,7 @@ typedef struct cut {
 } cut;
 
 static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
-    return (cut){pixels, c, k, (pixels + TILE - 1) / TILE, c / BLOCK, k / BLOCK};
+    return (cut){pixels, c, k, over(pixels, TILE), c / BLOCK, k / BLOCK};
 }
 
 /* Bytes of the packed weights, of the norm's factors, and of what one thread works in: this tile and the next. */
@@ -26,17 +25,8 @@ static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * s->c; }
 static int64_t tile_bytes(const cut *s) { return 2 * TILE * s->c; }
 
-static int check(const char *call, int64_t pixels, int64_t c, int64_t k) {
-    int status = bf16_check(call);
-    if (status) return status;
-    if (pixels < 1 || c < 1 || k < 1 || c % BLOCK || k % BLOCK)
-        return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld pixels, %lld channels to %lld; this is for multiples of %d channels",
-                        call, (long long)pixels, (long long)c, (long long)k, BLOCK);
-    return IST_OK;
-}
-
 int KERNEL(pointwise_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
-    int status = check(__func__, pixels, c, k);
+    int status = pointwise_check(__func__, pixels, c, k);
     if (status) return status;
     REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);
     cut s = cut_of(pixels, c, k);
@@ -205,7 +195,7 @@ static void convolve(const job *all, int64_t threads, char *room) {
 
 int KERNEL(pointwise)(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
                       int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes) {
-    int status = check(__func__, pixels, c, k);
+    int status = pointwise_check(__func__, pixels, c, k);
     if (!status) status = norm_check(__func__, norm);
     if (status) return status;
     REQUIRE(ldx >= c && ldy >= k, "%s: rows are %lld and %lld apart but %lld and %lld long", __func__, (long long)ldx,
@@ -215,7 +205,7 @@ int KERNEL(pointwise)(const void *x, int64_t ldx, const ist_norm *norm, const fl
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared_bytes(&s) + 2 * tile_bytes(&s)));
 #if defined(__AVX512BF16__)
-    job all = {s, x, ldx, {0}, AS_IT_IS, w, bias, scratch, y, ldy, {NULL, NULL}};
+    job all = {.s = s, .x = x, .ldx = ldx, .mode = AS_IT_IS, .w = w, .bias = bias, .u = scratch, .y = y, .ldy = ldy};
     if (norm) {
         all.norm = norm_input_of(norm, c, (float *)((char *)scratch + weight_bytes(&s)));
         all.mode = all.norm.relu ? RECTIFIED : NORMALISED;

@@ -303,6 +303,13 @@ IST_API int ist_pointwise_scratch(int64_t pixels, int64_t c, int64_t k, int64_t 
 IST_API int ist_pointwise(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
                           int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
 
+/* Its data gradient: dx bf16 [pixels,c], rows lddx apart, = dy [pixels,k] w; gradient: of the norm that x went through, or
+ * NULL. c and k multiples of 32. */
+IST_API int ist_pointwise_backward_data_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
+IST_API int ist_pointwise_backward_data(const void *dy, const float *w, void *dx, int64_t lddx,
+                                        const ist_norm_gradient *gradient, int64_t pixels, int64_t c, int64_t k,
+                                        void *scratch, int64_t bytes);
+
 /* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times norm(x), both bf16. Any c and k. */
 IST_API int ist_pointwise_backward_weights_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
 IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist_norm *norm, const void *dy, float *dw,

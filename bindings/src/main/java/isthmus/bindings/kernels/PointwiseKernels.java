@@ -35,6 +35,32 @@ public final class PointwiseKernels {
         }
     }
 
+    /** As {@link #forwardScratch}, for {@link #backwardData}. */
+    public static void backwardDataScratch(long pixels, long c, long k, long threads, MemorySegment bytes) {
+        try {
+            check("ist_pointwise_backward_data_scratch",
+                    (int) Table.POINTWISE_BACKWARD_DATA_SCRATCH.invokeExact(pixels, c, k, threads, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_pointwise_backward_data_scratch", t);
+        }
+    }
+
+    /**
+     * dx {@code [pixels,c]} in bf16, rows {@code lddx} elements apart, of dy {@code [pixels,k]} in bf16 and w {@code [k,c]}
+     * float32; c and k are multiples of 32. {@code bytes} of scratch memory for the time of the call.
+     *
+     * @param gradient of the norm that x went through, as {@link KernelStructs#putNormGradient} writes it, or NULL
+     */
+    public static void backwardData(MemorySegment dy, MemorySegment w, MemorySegment dx, long lddx,
+            MemorySegment gradient, long pixels, long c, long k, MemorySegment scratch, long bytes) {
+        try {
+            check("ist_pointwise_backward_data", (int) Table.POINTWISE_BACKWARD_DATA.invokeExact(dy, w, dx, lddx,
+                    gradient, pixels, c, k, scratch, bytes));
+        } catch (Throwable t) {
+            throw failure("ist_pointwise_backward_data", t);
+        }
+    }
+
     /** As {@link #forwardScratch}, for {@link #backwardWeights}. */
     public static void backwardWeightsScratch(long pixels, long c, long k, long threads, MemorySegment bytes) {
         try {
