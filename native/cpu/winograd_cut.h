@@ -22,9 +22,6 @@
 /* Most sums of one row of points, which lie in the second cache. */
 #define SUMS (4 * 256 * 128)
 
-/* Most channels of a block, in or out. */
-#define MOST_CHANNELS 2048
-
 /* A thread takes several rows of points where their sums are no more than this, and fit in the second cache as well: x and
  * dy are read less often. Where all four rows' are, the tiles come in parts that threads share. */
 #define FEW (16 * 64 * 128)
@@ -71,8 +68,8 @@ static void cut_tiles(cut *s, const ist_window *w) {
     s->wide = s->tiles.wide ? over(s->tiles.wide, s->segments) : 1;
     int64_t rows = over(strips, PAIRS / s->wide); /* of chunks */
     int few = 16 * s->taps * w->channels * w->out_channels <= FEW;
-    s->parts = few ? min64(PARTS, rows * s->segments) : 1;
-    if (s->parts < 1) s->parts = 1;
+    s->parts = 1;
+    while (few && s->parts < PARTS && rows * s->segments >= (s->parts > 1 ? 8 : 2) * s->parts) s->parts *= 2;
     if (rows > s->parts) rows = whole(rows, s->parts);
     s->high = rows ? over(strips, rows) : 1;
     s->all = over(strips, s->high) * s->segments;
@@ -92,7 +89,7 @@ static void cut_channels(cut *s, const ist_window *w, int64_t threads) {
     for (;;) {
         s->in_blocks = over(w->channels, s->in);
         s->out_blocks = over(w->out_channels, s->out);
-        int fit = 4 * s->taps * s->in * s->out <= SUMS && s->in <= MOST_CHANNELS && s->out <= MOST_CHANNELS;
+        int fit = 4 * s->taps * s->in * s->out <= SUMS;
         int least = s->in <= BLOCK && s->out <= BLOCK;
         if (least || (fit && pieces(s, 1) >= threads)) break;
         int64_t *larger = s->in > s->out ? &s->in : &s->out;

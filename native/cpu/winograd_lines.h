@@ -25,36 +25,58 @@ typedef struct line {
     int64_t block; /* from one block of channels to the next */
 } line;
 
-/* BLOCK channels, in fours, in the order that makes write_pairs write channels in theirs. */
-INLINE void write_words(uint16_t *to, __m512i words) {
-    _mm512_storeu_si512(to, _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words));
+/* Lines have a block's channels in fours, in this order: so words are, once unpacked and joined again. */
+INLINE __m512i order(__m512i words) {
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words);
 }
 
-/* One pixel's channels. */
-INLINE void fill_pixel(int normed, int relu, const pictures *p, const uint16_t *x, line to) {
-    for (int64_t c = 0; c < p->channels; c += BLOCK, to.at += to.block) {
-        __m512i words = _mm512_loadu_si512(x + c);
-        if (normed) {
-            __m512 v[2];
-            for (int i = 0; i < 2; i++)
-                v[i] = (__m512)norm_of(widen(x + c + i * LANES), norm_lanes_at(p->norm, c + i * LANES), relu);
-            words = (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
-        }
-        write_words(to.at, words);
-    }
+/* A block of channels as two vectors of float32. */
+typedef struct floats {
+    __m512 low, high;
+} floats;
+
+INLINE floats floats_at(const uint16_t *words) {
+    __m512i zero = _mm512_setzero_si512(), x = _mm512_loadu_si512(words);
+    return (floats){(__m512)_mm512_unpacklo_epi16(zero, x), (__m512)_mm512_unpackhi_epi16(zero, x)};
 }
+
+INLINE __m512i words_of(floats x) { return (__m512i)_mm512_cvtne2ps_pbh(x.high, x.low); }
 
 static void fill_zeros(const pictures *p, int64_t count, line to) {
     for (int64_t c = 0; c < p->channels; c += BLOCK, to.at += to.block)
         for (int64_t i = 0; i < count; i++) _mm512_storeu_si512(to.at + i * BLOCK, _mm512_setzero_si512());
 }
 
-/* `count` pixels from x on, all in the picture. */
+/* The numbers of a block of channels in the order in which words are unpacked: of the fours, the even or the odd ones. */
+INLINE lanes unpacked(const float *numbers, int odd) {
+    __m512 low = _mm512_loadu_ps(numbers), high = _mm512_loadu_ps(numbers + LANES);
+    __m512 even = _mm512_shuffle_f32x4(low, high, 0x88);
+    return (lanes)(odd ? _mm512_shuffle_f32x4(low, high, 0xdd) : even);
+}
+
+INLINE norm_lanes unpacked_norm(const norm_input *n, int64_t c, int odd) {
+    return (norm_lanes){unpacked(n->mean + c, odd), unpacked(n->factor + c, odd), unpacked(n->beta + c, odd)};
+}
+
+/* The block of channels from c on of `count` pixels from x on, all in the picture. */
+INLINE void fill_normed(int relu, const pictures *p, const uint16_t *x, int64_t c, int64_t count, uint16_t *to) {
+    norm_lanes low = unpacked_norm(p->norm, c, 0), high = unpacked_norm(p->norm, c, 1);
+    for (int64_t i = 0; i < count; i++) {
+        floats v = floats_at(x + i * p->ld + c);
+        v.low = (__m512)norm_of((lanes)v.low, low, relu);
+        v.high = (__m512)norm_of((lanes)v.high, high, relu);
+        _mm512_storeu_si512(to + i * BLOCK, words_of(v));
+    }
+}
+
 static void fill_inside(const pictures *p, const uint16_t *x, int64_t count, line to) {
-    for (int64_t i = 0; i < count; i++, x += p->ld, to.at += BLOCK)
-        if (!p->norm) fill_pixel(0, 0, p, x, to);
-        else if (p->norm->relu) fill_pixel(1, 1, p, x, to);
-        else fill_pixel(1, 0, p, x, to);
+    for (int64_t c = 0; c < p->channels; c += BLOCK, to.at += to.block) {
+        if (p->norm && p->norm->relu) fill_normed(1, p, x, c, count, to.at);
+        else if (p->norm) fill_normed(0, p, x, c, count, to.at);
+        else
+            for (int64_t i = 0; i < count; i++)
+                _mm512_storeu_si512(to.at + i * BLOCK, order(_mm512_loadu_si512(x + i * p->ld + c)));
+    }
 }
 
 /* `count` columns, from number `column` on, of line number `number` at a depth. */

@@ -10,16 +10,6 @@
 
 #if defined(__AVX512BF16__)
 
-/* BLOCK channels in float32, in the order of unpacked words. */
-typedef struct floats {
-    __m512 low, high;
-} floats;
-
-INLINE floats floats_at(const uint16_t *words) {
-    __m512i zero = _mm512_setzero_si512(), x = _mm512_loadu_si512(words);
-    return (floats){(__m512)_mm512_unpacklo_epi16(zero, x), (__m512)_mm512_unpackhi_epi16(zero, x)};
-}
-
 INLINE floats plus(floats a, floats b) { return (floats){a.low + b.low, a.high + b.high}; }
 INLINE floats minus(floats a, floats b) { return (floats){a.low - b.low, a.high - b.high}; }
 
@@ -40,7 +30,7 @@ INLINE __m512 one_of(void) {
 
 /* BLOCK pairs of a and b, rounded to bf16; in the order of channels, as lines are laid out for that. */
 INLINE void write_pairs(floats a, floats b, uint32_t *to) {
-    __m512i x = (__m512i)_mm512_cvtne2ps_pbh(a.high, a.low), y = (__m512i)_mm512_cvtne2ps_pbh(b.high, b.low);
+    __m512i x = words_of(a), y = words_of(b);
     _mm512_storeu_si512(to, _mm512_unpacklo_epi16(x, y));
     _mm512_storeu_si512(to + LANES, _mm512_unpackhi_epi16(x, y));
 }

@@ -129,43 +129,34 @@ static void transform_dy_plane(const job *j, const chunk *k, int64_t depth, uint
 
 /* ---- What comes next is fetched while this is multiplied ---- */
 
-#define CACHE_LINE 64
-
+/* Pixels of x or dy; each: how many of them a multiplication fetches. */
 typedef struct ahead {
-    const char *at[2], *end[2]; /* of x, of dy */
-    int64_t each;               /* bytes a multiplication */
+    const uint16_t *at, *end;
+    int64_t ld, channels, each;
 } ahead;
 
-/* The lines that a chunk reads and the one before it does not; none where a chunk's lines do not lie end to end. */
-static void fetch_plan(const job *j, const pictures *p, const chunk *k, int i, ahead *a) {
-    const cut *s = &j->s;
-    a->at[i] = a->end[i] = NULL;
-    if (p->size[0] > 1 || s->segments > 1 || 2 * p->channels < p->ld || k->strip >= s->strips) return;
-    int64_t last = min64(k->strip + 2 * k->high, s->strips) - 1, high = s->tiles.high;
-    int64_t beside = p->lines - 2 * high, above = k->strip % high ? beside : 0, row = k->strip % high * 2 + above - p->up;
-    int64_t bottom = last % high * 2 + 2 + beside - p->up, line = p->size[2] * p->ld;
-    const uint16_t *first = p->at + (k->strip / high * p->size[1] + (row < 0 ? 0 : min64(row, p->size[1]))) * line;
-    const uint16_t *end = p->at + (last / high * p->size[1] + (bottom < 0 ? 0 : min64(bottom, p->size[1]))) * line;
-    a->at[i] = (const char *)first;
-    a->end[i] = (const char *)end;
+/* The first pixel of a line of a strip, or of the picture's last line or the next picture's first. */
+static const uint16_t *pixel_of(const job *j, const pictures *p, int64_t strip, int64_t line) {
+    int64_t high = j->s.tiles.high, row = strip % high * 2 + line - p->up;
+    row = row < 0 ? 0 : min64(row, p->size[1]);
+    return p->at + (strip / high * p->size[1] + row) * p->size[2] * p->ld;
 }
 
-static ahead ahead_of(const job *j, const chunk *k) {
+/* What a chunk reads and the one before it does not; nothing where that does not lie end to end. */
+static ahead ahead_of(const job *j, const pictures *p, const chunk *k) {
     const cut *s = &j->s;
-    pictures x = pictures_of_x(j), dy = pictures_of_dy(j);
-    ahead a;
-    fetch_plan(j, &x, k, 0, &a);
-    fetch_plan(j, &dy, k, 1, &a);
-    int64_t bytes = (a.end[0] - a.at[0]) + (a.end[1] - a.at[1]);
-    a.each = whole(over(bytes, s->lines * 4 * s->subs * s->bands * s->panels), CACHE_LINE);
+    ahead a = {NULL, NULL, p->ld, p->channels, 0};
+    if (p->size[0] > 1 || s->segments > 1 || k->strip >= s->strips) return a;
+    int64_t last = min64(k->strip + 2 * k->high, s->strips) - 1, beside = p->lines - 2 * s->tiles.high;
+    a.at = pixel_of(j, p, k->strip, k->strip % s->tiles.high ? beside : 0);
+    a.end = pixel_of(j, p, last, 2 + beside);
+    a.each = over((a.end - a.at) / p->ld, s->lines * 4 * s->subs * s->bands * s->panels);
     return a;
 }
 
 static void fetch_due(ahead *a) {
-    int64_t left = a->each;
-    for (int i = 0; i < 2; i++)
-        for (; a->at[i] < a->end[i] && left > 0; a->at[i] += CACHE_LINE, left -= CACHE_LINE)
-            _mm_prefetch(a->at[i], _MM_HINT_T0);
+    for (int64_t i = 0; i < a->each && a->at < a->end; i++, a->at += a->ld)
+        for (int64_t c = 0; c < a->channels; c += BLOCK) _mm_prefetch((const char *)(a->at + c), _MM_HINT_T0);
 }
 
 /* ---- The product ---- */
@@ -207,15 +198,18 @@ typedef void multiplier(const run *runs, int64_t count, int64_t pairs, int64_t l
 static multiplier *const multipliers[] = {EACH_ROWS(NAME)};
 
 /* All bands by all panels of one point and tap. */
-static void multiply_point(const job *j, const run *runs, int64_t count, int64_t pairs, float *sums, ahead *a) {
+static void multiply_point(const job *j, const run *runs, int64_t count, int64_t pairs, float *sums, ahead a[2]) {
     const cut *s = &j->s;
     run at[PAIRS];
-    for (int64_t b = 0; b < s->bands; b++)
+    for (int64_t b = 0; b < s->bands; b++) {
+        int64_t left = s->sub - b * s->rows, rows = left < LEAST_ROWS ? LEAST_ROWS : min64(s->rows, left);
         for (int64_t p = 0; p < s->panels; p++, sums += s->rows * BLOCK) {
             for (int64_t i = 0; i < count; i++) at[i] = (run){runs[i].v + b * s->rows, runs[i].d + p * BLOCK};
             fetch_due(a);
-            multipliers[s->rows - LEAST_ROWS](at, count, pairs, s->ldv, s->ldd, sums);
+            fetch_due(a + 1);
+            multipliers[rows - LEAST_ROWS](at, count, pairs, s->ldv, s->ldd, sums);
         }
+    }
 }
 
 /* Where a plane of x, and plane number i of a chunk's dy, are transformed to. */
@@ -226,7 +220,7 @@ static uint32_t *dy_slot_of(const job *j, int64_t i) { return j->d + i * j->s.li
 
 /* A row of points of one part of a block, planes [from, to) of dy, `pairs` pairs of tiles. */
 static void multiply_row(const job *j, int64_t row, int64_t sub, int64_t from, int64_t to, int64_t pairs,
-                         ahead *a) {
+                         ahead a[2]) {
     const cut *s = &j->s;
     run runs[PAIRS];
     float *sums = j->sums + (row - j->first) * row_size(s) + sub * sub_size(s);
@@ -245,7 +239,7 @@ static void multiply_row(const job *j, int64_t row, int64_t sub, int64_t from, i
 
 /* Planes [from, to) of dy and a chunk of tiles. next: the first plane of x not transformed yet; returns the next. */
 static int64_t work_planes(const job *j, const chunk *k, int64_t from, int64_t to, int64_t next,
-                           ahead *a) {
+                           ahead a[2]) {
     const ist_window *w = j->window;
     int64_t first = from - w->padding[0], last = min64(to - 1 - w->padding[0] + j->s.taps, w->in[0]);
     if (next < first) next = first;
@@ -265,10 +259,11 @@ static void work(const job *j) {
     memset(j->zeros, 0, (size_t)line_size(s) * 2);
     for (int64_t number = j->part * s->chunks; number < min64((j->part + 1) * s->chunks, s->all); number++) {
         chunk k = chunk_of(s, number), then = chunk_of(s, number + 1);
-        ahead a = ahead_of(j, &then);
+        pictures x = pictures_of_x(j), dy = pictures_of_dy(j);
+        ahead a[2] = {ahead_of(j, &x, &then), ahead_of(j, &dy, &then)};
         int64_t depth = j->window->out[0], next = 0;
         for (int64_t from = 0; from < depth; from += s->planes)
-            next = work_planes(j, &k, from, min64(from + s->planes, depth), next, &a);
+            next = work_planes(j, &k, from, min64(from + s->planes, depth), next, a);
     }
 }
 
