@@ -5,11 +5,15 @@
  *
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
  */
-#include "winograd_output.h"
+#include "winograd_ahead.h"
+#include "winograd_taps.h"
 
 /* What a chunk's transformed input may take of the second cache, and the most groups in a chunk. */
 #define CHUNK_BYTES (400 << 10)
 #define CHUNK_GROUPS 4
+
+/* What is so large is written past the caches. */
+#define STREAM_BYTES (16 << 20)
 
 /* How a convolution is cut. */
 typedef struct cut {
@@ -77,43 +81,18 @@ typedef struct job {
 
 /* ---- Weights: u = G g G' of every 3x3 ---- */
 
-/* u of one input channel and BLOCK output channels, whose 3x3 lie `next` floats apart; written with steps of two. */
-static void transform_weights(const float *g, int64_t next, int turned, uint16_t *u, int64_t point) {
-    float t[9][BLOCK], d[12][BLOCK];
-    for (int64_t j = 0; j < BLOCK; j++)
-        for (int64_t i = 0; i < 9; i++) t[i][j] = g[j * next + (turned ? 8 - i : i)];
-    for (int64_t i = 0; i < 3; i++) {
-        SIMD for (int64_t j = 0; j < BLOCK; j++) {
-            float a = t[i][j], b = t[3 + i][j], c = t[6 + i][j];
-            d[i][j] = a;
-            d[3 + i][j] = 0.5f * (a + b + c);
-            d[6 + i][j] = 0.5f * (a - b + c);
-            d[9 + i][j] = c;
-        }
-    }
-    for (int64_t i = 0; i < 4; i++) {
-        SIMD for (int64_t j = 0; j < BLOCK; j++) {
-            float a = d[3 * i][j], b = d[3 * i + 1][j], c = d[3 * i + 2][j];
-            uint16_t *to = u + 4 * i * point + 2 * j;
-            to[0] = f32_to_bf16(a);
-            to[point] = f32_to_bf16(0.5f * (a + b + c));
-            to[2 * point] = f32_to_bf16(0.5f * (a - b + c));
-            to[3 * point] = f32_to_bf16(c);
-        }
-    }
-}
-
-/* The pieces [from, to): piece p is one output block and input channel. */
+/* The pieces [from, to): piece p is one output block and pair of channels. Which ones are a pair is as write_point has it. */
 static void weights_range(const job *j, int64_t from, int64_t to) {
     int64_t c = j->window->channels, k = j->window->out_channels, taps = j->s.taps;
     int64_t across = (j->turned ? 1 : c) * taps * 9, along = (j->turned ? k : 1) * taps * 9;
     for (int64_t p = from; p < to; p++) {
-        int64_t block = p / c, channel = p % c;
+        int64_t block = p / (c / 2), pair = p % (c / 2), in = pair % LANES;
+        int64_t channel = pair / LANES * BLOCK + in % 8 * 4 + in / 8;
         for (int64_t tap = 0; tap < taps; tap++) {
             const float *g = j->w + block * BLOCK * across + channel * along + (j->turned ? taps - 1 - tap : tap) * 9;
-            int64_t at = channel / BLOCK * BLOCK + channel % 2 * LANES + channel % BLOCK / 2; /* as write_point has it */
-            uint16_t *u = j->u + (block * POINTS * taps + tap) * j->s.weights + at / 2 * 2 * BLOCK + at % 2;
-            transform_weights(g, across, j->turned, u, taps * j->s.weights);
+            uint16_t *u = j->u + (block * POINTS * taps + tap) * j->s.weights + pair * 2 * BLOCK;
+            if (j->turned) transform_pair(1, g, along, across, u, taps * j->s.weights);
+            else transform_pair(0, g, along, across, u, taps * j->s.weights);
         }
     }
 }
@@ -146,52 +125,71 @@ static __attribute__((noinline)) void multiply(const uint16_t *const *v, const u
     }
 }
 
-/* All points and groups of a chunk against one output block; slots: planes by tap, NULL beside the input. */
-static void products(const job *j, uint16_t *const *slots, int64_t groups, int64_t block) {
+/* A chunk of tiles at a plane of the output: where they are written, their input's planes by tap, NULL beside the input, and
+ * what is read next. */
+typedef struct chunk {
+    int64_t first, groups, count, z; /* groups, and the tiles in them */
+    spot spots[CHUNK_GROUPS * TILES];
+    uint16_t **slots;
+    ahead next;
+} chunk;
+
+/* All points of the groups [from, to) of a chunk against one output block. */
+static void products(const job *j, chunk *k, int64_t from, int64_t to, int64_t block) {
     int64_t taps = j->s.taps, group = j->s.in * POINTS * POINT;
     for (int64_t point = 0; point < POINTS; point++) {
-        for (int64_t g = 0; g < groups; g++) {
+        for (int64_t g = from; g < to; g++) {
             const uint16_t *v[taps], *u[taps];
             int64_t n = 0;
             for (int64_t tap = 0; tap < taps; tap++) {
-                if (!slots[tap]) continue;
-                v[n] = slots[tap] + g * group + point * POINT;
+                if (!k->slots[tap]) continue;
+                v[n] = k->slots[tap] + g * group + point * POINT;
                 u[n++] = j->u + ((block * POINTS + point) * taps + tap) * j->s.weights;
             }
-            multiply(v, u, n, j->s.in, j->sums + (g * POINTS + point) * POINT);
+            fetch_ahead(&k->next);
+            if (point < min64(TILES, k->count - g * TILES)) fetch_output(&j->out, k->spots + g * TILES + point, block * BLOCK);
+            multiply(v, u, n, j->s.in, j->sums + ((g - from) * POINTS + point) * POINT);
         }
+    }
+}
+
+/* Writes what they gave. */
+static void write_groups(const job *j, const chunk *k, int64_t from, int64_t to, int64_t block) {
+    const float *sums = j->sums;
+    float *part = j->out.parts + (k->z * j->s.groups + k->first + from) * 2 * j->window->out_channels;
+    for (int64_t g = from; g < to; g++, sums += POINTS * POINT, part += 2 * j->window->out_channels) {
+        const spot *spots = k->spots + g * TILES;
+        int64_t count = min64(TILES, k->count - g * TILES);
+        if (j->out.gradient) write_gradient(&j->out, spots, count, block * BLOCK, sums, part);
+        else write_plain(&j->out, spots, count, block * BLOCK, sums);
     }
 }
 
 /* ---- Shares ---- */
 
-/* The first `count` of a chunk's tiles: plane z, channels from c on. */
-static void write_groups(const job *j, int64_t first, int64_t count, int64_t z, int64_t c) {
-    const float *sums = j->sums;
-    for (int64_t t = 0; t < count; t += TILES, sums += POINTS * POINT) {
-        int64_t tile = first * TILES + t, many = min64(TILES, count - t);
-        if (j->out.gradient) write_gradient(&j->out, tile, many, z, c, sums);
-        else write_plain(&j->out, tile, many, z, c, sums);
-    }
-}
-
-/* A chunk of groups, over the output planes [start, end), against the output blocks [block, last). */
-static void chunk(const job *j, int64_t first, int64_t groups, int64_t start, int64_t end, int64_t block,
-                  int64_t last) {
+/* Groups from k->first on, over the output planes [start, end), against the output blocks [block, last). Few products are
+ * written group by group, while their sums are in the first cache; with many, the weights of a point are to stay there. */
+static void work_chunk(const job *j, chunk *k, int64_t start, int64_t end, int64_t block, int64_t last) {
     int64_t taps = j->s.taps, depth = j->window->in[0], pad = j->window->padding[0], done = start - pad;
-    int64_t count = min64(groups * TILES, j->s.tiles.columns - first * TILES);
-    for (int64_t z = start; z < end; z++) {
-        uint16_t *slots[taps];
+    int64_t first = k->first * TILES, rest = j->s.tiles.columns - first, each = j->s.in * taps > 1 ? k->groups : 1;
+    uint16_t *slots[taps];
+    k->count = min64(k->groups * TILES, rest);
+    k->slots = slots;
+    for (k->z = start; k->z < end; k->z++) {
         for (int64_t tap = 0; tap < taps; tap++) {
-            int64_t plane = z - pad + tap, in = plane >= 0 && plane < depth;
+            int64_t plane = k->z - pad + tap, in = plane >= 0 && plane < depth;
             slots[tap] = in ? j->planes + plane % taps * j->s.plane : NULL;
-            if (in && plane >= done) transform_plane(&j->in, first * TILES, count, plane, slots[tap]);
+            if (in && plane >= done) transform_plane(&j->in, first, k->count, plane, slots[tap]);
         }
-        done = z - pad + taps;
-        for (int64_t b = block; b < last; b++) {
-            products(j, slots, groups, b);
-            write_groups(j, first, count, z, b * BLOCK);
-        }
+        done = k->z - pad + taps;
+        find_spots(&j->out, first, k->count, k->z, k->spots);
+        k->next = ahead_of(&j->in, first, k->count, k->z, end, min64(j->s.chunk * TILES, rest - k->count),
+                           (last - block) * POINTS * k->groups);
+        for (int64_t b = block; b < last; b++)
+            for (int64_t g = 0; g < k->groups; g += each) {
+                products(j, k, g, g + each, b);
+                write_groups(j, k, g, g + each, b);
+            }
     }
 }
 
@@ -201,11 +199,12 @@ static void work(const job *j, int64_t runs, int64_t parts, int64_t from, int64_
     int64_t depth = j->window->out[0];
     while (from < to) {
         int64_t first = from % j->s.groups, run = from / j->s.groups % runs, part = from / j->s.groups / runs;
-        int64_t groups = min64(min64(j->s.chunk, j->s.groups - first), to - from);
-        chunk(j, first, groups, depth * run / runs, depth * (run + 1) / runs, j->s.out * part / parts,
-              j->s.out * (part + 1) / parts);
-        from += groups;
+        chunk k = {.first = first, .groups = min64(min64(j->s.chunk, j->s.groups - first), to - from)};
+        work_chunk(j, &k, depth * run / runs, depth * (run + 1) / runs, j->s.out * part / parts,
+                   j->s.out * (part + 1) / parts);
+        from += k.groups;
     }
+    _mm_sfence();
 }
 
 /* How often to cut something that can be cut `most` times, where `have` shares are there and four a thread are wanted. */
@@ -221,7 +220,7 @@ static void convolve(const job *all, int64_t threads, double *totals) {
     int64_t parts = pieces(s->out, s->groups * runs, threads);
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to, thread = omp_get_thread_num();
-        share(s->out * w->channels, 4, &from, &to);
+        share(s->out * w->channels / 2, 1, &from, &to);
         weights_range(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
@@ -287,6 +286,9 @@ int KERNEL(winograd)(const ist_window *window, const void *x, const ist_norm *no
     all.out.bias = bias;
     all.out.y = y;
     all.out.ldy = ldy;
+    int64_t size = window->batch * volume(window->out) * window->out_channels;
+    all.out.stream = 2 * size >= STREAM_BYTES && (uintptr_t)y % 64 == 0 && ldy % BLOCK == 0 &&
+                     !(gradient && gradient->add == y);
     convolve(&all, threads, totals);
 #else
     (void)x, (void)w, (void)turned, (void)bias, (void)y, (void)scratch;

@@ -9,6 +9,11 @@
 
 #if defined(__AVX512BF16__)
 
+/* Where a tile is written: its first pixel, how far the next one to the right is and the next one below, 0 if there is none. */
+typedef struct spot {
+    int64_t pixel, right, below;
+} spot;
+
 typedef struct output {
     const ist_window *window;
     tiling tiles;
@@ -17,6 +22,7 @@ typedef struct output {
     int64_t ldy;
     const ist_norm_gradient *gradient; /* or NULL */
     norm_input norm;
+    int stream;   /* whether y is too large to be in the caches when it is read */
     float *parts; /* [plane, group, 2, out_channels]: sums over a group's pixels of dz and dz (x - mean) */
 } output;
 
@@ -33,6 +39,8 @@ INLINE void transform_output(const float *m, lanes bias, lanes y[4]) {
         y[2 * i] = s[4 * i] + s[4 * i + 1] + s[4 * i + 2] + bias;
         y[2 * i + 1] = s[4 * i + 1] - s[4 * i + 2] - s[4 * i + 3] + bias;
     }
+    /* Here, and not in the branches where each is used: there they would need more registers than there are. */
+    __asm__("" : "+v"(y[0]), "+v"(y[1]), "+v"(y[2]), "+v"(y[3]));
 }
 
 /* Of BLOCK channels: what the gradient flows through, and the sums over the pixels so far. */
@@ -58,41 +66,65 @@ INLINE void write_pixel(const output *o, int relu, flow *f, int64_t pixel, int64
         high = norm_gradient_of(high, channels_of(x, LANES), channels_of(add, LANES), f->high, relu, f->sum + 1,
                                 f->product + 1);
     }
-    _mm512_storeu_si512(o->y + pixel * o->ldy + c, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
+    void *to = o->y + pixel * o->ldy + c;
+    __m512i words = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    if (o->stream) _mm512_stream_si512(to, words);
+    else _mm512_storeu_si512(to, words);
 }
 
-/* The tiles [first, first + count), of one group, of plane z of the pictures; the block of channels from c on. */
-INLINE void write_tiles(const output *o, int relu, flow *f, int64_t first, int64_t count, int64_t z, int64_t c,
-                        const float *sums) {
-    const int64_t *size = o->window->out;
+/* `count` tiles of one group; the block of channels from c on. */
+INLINE void write_tiles(const output *o, int relu, flow *f, const spot *spots, int64_t count, int64_t c, const float *sums) {
     lanes bias[2] = {{0}};
     if (o->bias) memcpy(bias, o->bias + c, sizeof bias);
-    place p = place_of(&o->tiles, first);
-    for (int64_t t = 0; t < count; t++, sums += BLOCK, p = place_after(&o->tiles, p)) {
-        int64_t at = ((p.n * size[0] + z) * size[1] + p.row) * size[2] + p.column;
-        int right = p.column + 1 < size[2], below = p.row + 1 < size[1];
+    for (const spot *end = spots + count; spots < end; spots++, sums += BLOCK) {
+        int64_t at = spots->pixel, right = spots->right, below = spots->below;
         lanes low[4], high[4];
         transform_output(sums, bias[0], low);
         transform_output(sums + LANES, bias[1], high);
         write_pixel(o, relu, f, at, c, low[0], high[0]);
-        if (right) write_pixel(o, relu, f, at + 1, c, low[1], high[1]);
-        if (below) write_pixel(o, relu, f, at + size[2], c, low[2], high[2]);
-        if (right && below) write_pixel(o, relu, f, at + size[2] + 1, c, low[3], high[3]);
+        if (right) write_pixel(o, relu, f, at + right, c, low[1], high[1]);
+        if (below) write_pixel(o, relu, f, at + below, c, low[2], high[2]);
+        if (right && below) write_pixel(o, relu, f, at + right + below, c, low[3], high[3]);
     }
 }
 
-static void write_plain(const output *o, int64_t first, int64_t count, int64_t z, int64_t c, const float *sums) {
-    write_tiles(o, -1, NULL, first, count, z, c, sums);
+static void write_plain(const output *o, const spot *spots, int64_t count, int64_t c, const float *sums) {
+    write_tiles(o, -1, NULL, spots, count, c, sums);
 }
 
-static void write_gradient(const output *o, int64_t first, int64_t count, int64_t z, int64_t c, const float *sums) {
+/* part: of the group's sums, [2, out_channels]. */
+static void write_gradient(const output *o, const spot *spots, int64_t count, int64_t c, const float *sums, float *part) {
     flow f = {norm_lanes_at(&o->norm, c), norm_lanes_at(&o->norm, c + LANES), {{0}}, {{0}}};
-    if (o->norm.relu) write_tiles(o, 1, &f, first, count, z, c, sums);
-    else write_tiles(o, 0, &f, first, count, z, c, sums);
-    int64_t groups = (o->tiles.columns + TILES - 1) / TILES, k = o->window->out_channels;
-    float *part = o->parts + (z * groups + first / TILES) * 2 * k + c;
-    memcpy(part, f.sum, sizeof f.sum);
-    memcpy(part + k, f.product, sizeof f.product);
+    if (o->norm.relu) write_tiles(o, 1, &f, spots, count, c, sums);
+    else write_tiles(o, 0, &f, spots, count, c, sums);
+    memcpy(part + c, f.sum, sizeof f.sum);
+    memcpy(part + o->window->out_channels + c, f.product, sizeof f.product);
+}
+
+/* Where the tiles [first, first + count) of plane z are written. */
+static void find_spots(const output *o, int64_t first, int64_t count, int64_t z, spot *spots) {
+    const int64_t *size = o->window->out;
+    place p = place_of(&o->tiles, first);
+    for (const spot *end = spots + count; spots < end; spots++, p = place_after(&o->tiles, p))
+        *spots = (spot){((p.n * size[0] + z) * size[1] + p.row) * size[2] + p.column, p.column + 1 < size[2],
+                        p.row + 1 < size[1] ? size[2] : 0};
+}
+
+INLINE void fetch_tile(const spot *s, const void *rows, int64_t ld, int64_t c) {
+    const uint16_t *at = (const uint16_t *)rows + s->pixel * ld + c;
+    __builtin_prefetch(at, 0, 3);
+    __builtin_prefetch(at + s->right * ld, 0, 3);
+    __builtin_prefetch(at + s->below * ld, 0, 3);
+    __builtin_prefetch(at + (s->right + s->below) * ld, 0, 3);
+}
+
+/* Brings what is touched when this tile's block of channels is written into the cache. */
+INLINE void fetch_output(const output *o, const spot *s, int64_t c) {
+    const ist_norm_gradient *g = o->gradient;
+    if (!o->stream) fetch_tile(s, o->y, o->ldy, c);
+    if (!g) return;
+    fetch_tile(s, g->x, g->ldx, c);
+    if (g->add && g->add != o->y) fetch_tile(s, g->add, g->ldadd, c);
 }
 
 /* Of the channels [from, to): sums [2, out_channels] of the parts, in their order. */
