@@ -16,10 +16,10 @@
 /* Output channels side by side in a panel: a line of the cache. */
 #define PANEL 16
 
-/* Pairs of pixels in a chunk at most: a block of x and a panel of dy fill three quarters of the first cache. */
-#define PAIRS 192
+/* Pairs of pixels in a chunk at most: a block of x and a panel of dy leave some of the first cache. */
+#define PAIRS 176
 
-/* Bytes of a block and of a panel; a line more than they fill, so that not all begin in the same set of the cache. */
+/* Bytes of a block and of a panel; a line more than that fills, so that not all begin in the same set of the cache. */
 #define BLOCK_BYTES (PAIRS * 4 * BLOCK)
 #define PANEL_BYTES (PAIRS * 4 * PANEL + 64)
 
@@ -91,6 +91,11 @@ typedef struct chunk {
 
 /* ---- Pairs ---- */
 
+/* At most WORDS channels, n of them there. Without a mask where there may be: it costs. */
+INLINE __m512i take_words(const uint16_t *x, int64_t n) {
+    return n >= WORDS ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi16(first_words(n), x);
+}
+
 /* The dy of a group of output channels. */
 static void pack_rows(const job *j, const chunk *at, int64_t group) {
     int64_t first = group * j->s.parts * ROWS, n = min64(j->s.parts * ROWS, j->s.k - first), k = j->s.k;
@@ -98,52 +103,55 @@ static void pack_rows(const job *j, const chunk *at, int64_t group) {
     char *to = j->ds;
     for (int64_t pixels = at->end - at->pixel; pixels > 0; pixels -= 2, dy += 2 * k, to += 4 * PANEL)
         for (int64_t i = 0; i < n; i += WORDS) {
-            __mmask32 some = first_words(n - i);
             char *low = to + i / PANEL * PANEL_BYTES;
-            __m512i b = pixels > 1 ? _mm512_maskz_loadu_epi16(some, dy + k + i) : _mm512_setzero_si512();
-            write_pairs(0, _mm512_maskz_loadu_epi16(some, dy + i), b, low, low + PANEL_BYTES);
+            __m512i b = pixels > 1 ? take_words(dy + k + i, n - i) : _mm512_setzero_si512();
+            write_pairs(0, take_words(dy + i, n - i), b, low, low + PANEL_BYTES);
         }
 }
 
-INLINE void pack_plain(const uint16_t *x, int64_t ldx, int64_t pixels, __mmask32 some, char *to) {
+INLINE void pack_plain(const uint16_t *x, int64_t ldx, int64_t pixels, int64_t n, char *to) {
     for (; pixels > 0; pixels -= 2, x += 2 * ldx, to += 4 * BLOCK) {
-        __m512i b = pixels > 1 ? _mm512_maskz_loadu_epi16(some, x + ldx) : _mm512_setzero_si512();
-        write_pairs(0, _mm512_maskz_loadu_epi16(some, x), b, to, to + 64);
+        __m512i b = pixels > 1 ? take_words(x + ldx, n) : _mm512_setzero_si512();
+        write_pairs(0, take_words(x, n), b, to, to + 64);
     }
 }
 
-INLINE void pack_normal(const uint16_t *x, int64_t ldx, int64_t pixels, __mmask32 some, norm_words n, int relu, char *to) {
+INLINE void pack_normal(const uint16_t *x, int64_t ldx, int64_t pixels, int64_t n, norm_words norm, int relu, char *to) {
     for (; pixels > 0; pixels -= 2, x += 2 * ldx, to += 4 * BLOCK) {
-        __m512i b = pixels > 1 ? norm_split(_mm512_maskz_loadu_epi16(some, x + ldx), n, relu) : _mm512_setzero_si512();
-        write_pairs(1, norm_split(_mm512_maskz_loadu_epi16(some, x), n, relu), b, to, to + 64);
+        __m512i b = pixels > 1 ? norm_split(take_words(x + ldx, n), norm, relu) : _mm512_setzero_si512();
+        write_pairs(1, norm_split(take_words(x, n), norm, relu), b, to, to + 64);
     }
 }
 
 static void pack_block(const job *j, const chunk *at, int64_t block) {
     int64_t c = block * BLOCK, n = j->s.c - c, pixels = at->end - at->pixel;
     const uint16_t *x = j->x + at->pixel * j->ldx + c;
-    if (!j->norm) pack_plain(x, j->ldx, pixels, first_words(n), j->xs);
-    else if (j->norm->relu) pack_normal(x, j->ldx, pixels, first_words(n), norm_words_at(j->norm, c, n), 1, j->xs);
-    else pack_normal(x, j->ldx, pixels, first_words(n), norm_words_at(j->norm, c, n), 0, j->xs);
+    if (!j->norm) pack_plain(x, j->ldx, pixels, n, j->xs);
+    else if (j->norm->relu) pack_normal(x, j->ldx, pixels, n, norm_words_at(j->norm, c, n), 1, j->xs);
+    else pack_normal(x, j->ldx, pixels, n, norm_words_at(j->norm, c, n), 0, j->xs);
 }
 
 /* ---- Reading ahead ---- */
 
 /* Lines that are fetched into the caches evenly while products are formed: waiting for them when they are wanted takes a third
- * of the time, and many at once fill the queue that the products' own operands come through. */
+ * of the time, and many at once fill the queue that the products' own operands come through. What fetches is inlined: calls
+ * of a function that does nothing else are no work to GCC, and it leaves them out. */
 typedef struct ahead {
     const char *at;
-    int64_t step, left;       /* bytes from one line to the next; lines */
-    int64_t each, whole, due; /* so many lines in so many calls; what is due, in parts of a line */
+    int64_t step;       /* bytes from one line to the next */
+    int64_t each;       /* lines a call: always as many, as asking costs more than some lines twice */
+    int64_t line, rate; /* where it is and how far it goes each time, in parts of 2^-PART lines */
 } ahead;
 
+#define PART 20
+
 INLINE ahead ahead_of(const uint16_t *at, int64_t step, int64_t count, int64_t calls) {
-    return (ahead){(const char *)at, 2 * step, count, count, calls, 0};
+    int64_t each = calls ? over(count, calls) : 0;
+    return (ahead){(const char *)at, 2 * step, each, 0, each ? (count << PART) / (calls * each) : 0};
 }
 
 INLINE void fetch(ahead *a) {
-    for (a->due += a->each; a->due >= a->whole && a->left > 0; a->due -= a->whole, a->left--, a->at += a->step)
-        __builtin_prefetch(a->at);
+    for (int64_t i = a->each; i > 0; i--, a->line += a->rate) __builtin_prefetch(a->at + (a->line >> PART) * a->step);
 }
 
 /* The next block of x, the next chunk's dy. */
@@ -152,9 +160,9 @@ typedef struct reading {
 } reading;
 
 /* Pairs that are multiplied between fetches. */
-#define RUN 8
+#define RUN 4
 
-INLINE int64_t runs_of(const chunk *at) { return over(over(at->end - at->pixel, 2), RUN); }
+INLINE int64_t runs_of(const chunk *at) { return (at->end - at->pixel) / (2 * RUN); }
 
 static ahead dy_ahead(const job *j, const chunk *at, int64_t tiles) {
     int64_t words = (at->after - at->end) * j->s.k;
@@ -191,24 +199,28 @@ INLINE void write_tile(const place *to, __m512 s[ROWS][2]) {
     }
 }
 
-/* A tile of d' x over so many pairs. */
-static void multiply(const char *d, const char *x, int64_t pairs, const place *to, reading *next) {
+/* A pair. */
+INLINE void add_products(__m512 s[ROWS][2], const char *d, const char *x) {
+    __m512bh low = (__m512bh)_mm512_loadu_si512(x), high = (__m512bh)_mm512_loadu_si512(x + 64);
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        int32_t pair;
+        memcpy(&pair, d + 4 * r, 4);
+        __m512bh v = (__m512bh)_mm512_set1_epi32(pair);
+        s[r][0] = _mm512_dpbf16_ps(s[r][0], v, low);
+        s[r][1] = _mm512_dpbf16_ps(s[r][1], v, high);
+    }
+}
+
+/* A tile of d' x over so many pairs. As a loop in the loop the pairs of a run were seen to take twice the time. */
+static __attribute__((noinline)) void multiply(const char *d, const char *x, int64_t pairs, const place *to, reading *next) {
     __m512 s[ROWS][2];
     UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
-    for (; pairs > 0; pairs -= RUN) {
+    for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK) {
         fetch(&next->x);
         fetch(&next->dy);
-        for (const char *end = d + min64(pairs, RUN) * 4 * PANEL; d < end; d += 4 * PANEL, x += 4 * BLOCK) {
-            __m512bh low = (__m512bh)_mm512_loadu_si512(x), high = (__m512bh)_mm512_loadu_si512(x + 64);
-            UNROLL for (int r = 0; r < ROWS; r++) {
-                int32_t pair;
-                memcpy(&pair, d + 4 * r, 4);
-                __m512bh v = (__m512bh)_mm512_set1_epi32(pair);
-                s[r][0] = _mm512_dpbf16_ps(s[r][0], v, low);
-                s[r][1] = _mm512_dpbf16_ps(s[r][1], v, high);
-            }
-        }
+        UNROLL for (int p = 0; p < RUN; p++) add_products(s, d + p * 4 * PANEL, x + p * 4 * BLOCK);
     }
+    for (; pairs > 0; pairs--, d += 4 * PANEL, x += 4 * BLOCK) add_products(s, d, x);
     write_tile(to, s);
 }
 
