@@ -19,16 +19,17 @@
 
 #define LANES 16
 
-/* Most sums of one row of points, which lie in the second cache. */
-#define SUMS (4 * 256 * 128)
+/* Most sums of one row of points. They need not lie in the second cache: they come in order, and few of x and dy are read
+ * twice. */
+#define SUMS (4 * 256 * 256)
 
 /* A thread takes several rows of points where their sums are no more than this, and fit in the second cache as well: x and
  * dy are read less often. Where all four rows' are, the tiles come in parts that threads share. */
 #define FEW (16 * 64 * 128)
 #define PARTS 8
 
-/* How a gradient is cut. A plane is what all pictures have at one depth; a strip is a line of tiles of one plane, and two of
- * them are taken together. */
+/* How a gradient is cut. A plane is what all pictures have at one depth; a strip is a line of tiles of a plane, and two are
+ * taken together. */
 typedef struct cut {
     tiling tiles;
     int64_t taps;                     /* of depth */
@@ -41,7 +42,7 @@ typedef struct cut {
     int64_t sub, subs;                /* channels of a part of a block that are in work together; parts of a block */
     int64_t lines;                    /* rows of points that a thread takes */
     int64_t group;                    /* blocks whose sums are in memory together */
-    int64_t rows, bands, panels;      /* the sums of such a part: bands of `rows` channels by panels of BLOCK output channels */
+    int64_t rows, bands, panels;      /* such a part's sums: bands of `rows` channels by panels of BLOCK output channels */
     int64_t ldv, ldd;                 /* from one transformed pair of tiles to the next */
 } cut;
 

@@ -13,19 +13,14 @@
 INLINE floats plus(floats a, floats b) { return (floats){a.low + b.low, a.high + b.high}; }
 INLINE floats minus(floats a, floats b) { return (floats){a.low - b.low, a.high - b.high}; }
 
-/* The same by multiply-adds with 1: the units for those are idle here, those for additions are not. */
-INLINE floats plus_by(__m512 one, floats a, floats b) {
-    return (floats){_mm512_fmadd_ps(a.low, one, b.low), _mm512_fmadd_ps(a.high, one, b.high)};
-}
-INLINE floats minus_by(__m512 one, floats a, floats b) {
-    return (floats){_mm512_fmsub_ps(a.low, one, b.low), _mm512_fmsub_ps(a.high, one, b.high)};
-}
-
-/* Something the compiler does not know to be 1, or it would add. */
-INLINE __m512 one_of(void) {
-    __m512 one = _mm512_set1_ps(1);
-    __asm__("" : "+v"(one));
-    return one;
+/* The sum of two lines' words or the difference: what vdpbf16ps makes of them in one operation, where widening them first
+ * would take two more. */
+INLINE floats combined(int add, const uint16_t *one, const uint16_t *two) {
+    __m512i a = _mm512_loadu_si512(one), b = _mm512_loadu_si512(two);
+    __m512bh by = (__m512bh)_mm512_set1_epi32(add ? 0x3f803f80 : (int)0xbf803f80);
+    __m512 zero = _mm512_setzero_ps();
+    return (floats){_mm512_dpbf16_ps(zero, (__m512bh)_mm512_unpacklo_epi16(a, b), by),
+                    _mm512_dpbf16_ps(zero, (__m512bh)_mm512_unpackhi_epi16(a, b), by)};
 }
 
 /* BLOCK pairs of a and b, rounded to bf16; in the order of channels, as lines are laid out for that. */
@@ -48,21 +43,19 @@ typedef struct lines_pair {
     const uint16_t *one[2], *two[2];
 } lines_pair;
 
-/* Column number `column` of one strip's row of B'x. */
-INLINE floats x_column(int add, const lines_pair *from, int strip, int64_t column, __m512 one) {
-    floats a = floats_at(from->one[strip] + column * BLOCK), b = floats_at(from->two[strip] + column * BLOCK);
-    return add ? plus_by(one, a, b) : minus_by(one, a, b);
+/* Column number `column` of one strip, its two lines added or subtracted. */
+INLINE floats column_at(int add, const lines_pair *from, int strip, int64_t column) {
+    return combined(add, from->one[strip] + column * BLOCK, from->two[strip] + column * BLOCK);
 }
 
 /* A row of B'x B of `wide` columns of tiles; add: whether the row adds its two lines. */
 INLINE void transform_x(int add, const lines_pair *from, int64_t wide, target at) {
-    __m512 one = one_of();
     floats t[2][4];
     UNROLL for (int s = 0; s < 2; s++)
-        UNROLL for (int i = 0; i < 2; i++) t[s][i] = x_column(add, from, s, i, one);
+        UNROLL for (int i = 0; i < 2; i++) t[s][i] = column_at(add, from, s, i);
     TWICE for (int64_t column = 0; column < wide; column++, at.to += at.column) {
         UNROLL for (int s = 0; s < 2; s++)
-            UNROLL for (int i = 2; i < 4; i++) t[s][i] = x_column(add, from, s, 2 * column + i, one);
+            UNROLL for (int i = 2; i < 4; i++) t[s][i] = column_at(add, from, s, 2 * column + i);
         write_pairs(minus(t[0][0], t[0][2]), minus(t[1][0], t[1][2]), at.to);
         write_pairs(plus(t[0][1], t[0][2]), plus(t[1][1], t[1][2]), at.to + at.point);
         write_pairs(minus(t[0][2], t[0][1]), minus(t[1][2], t[1][1]), at.to + 2 * at.point);
@@ -75,12 +68,11 @@ INLINE void transform_x(int add, const lines_pair *from, int64_t wide, target at
 /* The same of A dy A', but for the sign of the last row and the last column: A's last row is (0, -1), here it is (0, 1).
  * sign: of the second line in this row, 0 if the first is alone. */
 INLINE void transform_dy(int sign, const lines_pair *from, int64_t wide, target at) {
-    __m512 one = one_of();
     for (int64_t column = 0; column < wide; column++, at.to += at.column) {
         floats t[2][2];
         UNROLL for (int s = 0; s < 2; s++)
             UNROLL for (int i = 0; i < 2; i++)
-                t[s][i] = sign ? x_column(sign > 0, from, s, 2 * column + i, one)
+                t[s][i] = sign ? column_at(sign > 0, from, s, 2 * column + i)
                                : floats_at(from->one[s] + (2 * column + i) * BLOCK);
         write_pairs(t[0][0], t[1][0], at.to);
         write_pairs(plus(t[0][0], t[0][1]), plus(t[1][0], t[1][1]), at.to + at.point);
