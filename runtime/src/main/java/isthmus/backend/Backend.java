@@ -41,10 +41,10 @@ public interface Backend extends AutoCloseable {
     }
 
     /**
-     * Whether the backend's kernels of a convolution and of both its gradients can normalise what the convolution reads on the
-     * way; see {@link isthmus.op.NormConv}.
+     * Whether the backend's kernels of a convolution or an average, and of its gradients, can normalise what it reads on the way;
+     * see {@link isthmus.op.Normalized}.
      */
-    default boolean joinsNorm(Node conv, Precision precision) { return false; }
+    default boolean joinsNorm(Node reader, Precision precision) { return false; }
 
     /**
      * Whether the node's kernel reads or writes this value where its rows (each one position's channels) are further apart

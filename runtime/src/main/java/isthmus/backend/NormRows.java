@@ -1,12 +1,14 @@
 package isthmus.backend;
 
 import isthmus.op.ChannelStatistics;
+import isthmus.op.Conv;
 import isthmus.op.GatedNorm;
 import isthmus.op.GroupNorm;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
-import isthmus.op.NormConv;
 import isthmus.op.Normalization;
+import isthmus.op.Normalized;
+import isthmus.op.Op;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
 import java.util.List;
@@ -26,13 +28,18 @@ public final class NormRows {
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());
             case GroupNorm.Again z -> isRow(v) || takes(n, v, !z.residual());
             case NormBackward b -> isRow(v) || takes(n, v, b.adds());
-            case NormConv c -> isRow(v) || v.equals(n.out(0)) || (c.conv().window().volume() == 1 && v.equals(n.in(0)));
-            case NormConv.BackwardWeights w -> isRow(v) || v.equals(n.in(0));
-            case NormConv.BackwardData d -> isRow(v) || v.equals(n.in(0)) || v.equals(n.out(0))
-                    || (d.adds() && v.equals(n.in(NormConv.BackwardData.ADDED)));
-            case NormConv.Settle s -> true;
+            case Normalized z ->
+                isRow(v) || (v.equals(n.in(0)) && !is3x3(z.op())) || (v.equals(n.out(0)) && z.op() instanceof Conv);
+            case Normalized.Gradient d -> isRow(v) || v.equals(n.in(0)) || v.equals(n.out(0))
+                    || (d.adds() && v.equals(n.in(d.added(n.inputs().size()))));
+            case Normalized.Settle s -> true;
             default -> false;
         };
+    }
+
+    /** Winograd's convolution takes x end to end. */
+    private static boolean is3x3(Op op) {
+        return op instanceof Conv c && c.window().volume() > 1;
     }
 
     private static boolean isRow(Value v) { return v.shape().rank() == 1; }
@@ -52,8 +59,8 @@ public final class NormRows {
         return switch (n.op()) {
             case NormBackward b -> b.adds() ? n.inputs().size() - 1 : 1;
             case GatedNorm.BackwardPass b -> 1;
-            case NormConv.BackwardData d -> d.adds() ? NormConv.BackwardData.ADDED : -1;
-            case NormConv.Settle s -> 0;
+            case Normalized.Gradient d -> d.adds() ? d.added(n.inputs().size()) : -1;
+            case Normalized.Settle s -> 0;
             default -> -1;
         };
     }

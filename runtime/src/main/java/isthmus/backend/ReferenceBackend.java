@@ -4,7 +4,7 @@ import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Kind;
 import isthmus.op.Node;
-import isthmus.op.NormConv;
+import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Reference;
 import isthmus.op.Value;
@@ -34,7 +34,7 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
-    public boolean joinsNorm(Node conv, Precision precision) { return true; }
+    public boolean joinsNorm(Node reader, Precision precision) { return true; }
 
     @Override
     public MemorySegment allocate(long bytes, Arena arena) { return arena.allocate(bytes, ALIGNMENT); }
@@ -83,7 +83,7 @@ public final class ReferenceBackend implements Backend {
             boolean asItLies = node.op() instanceof Dropout
                     || node.op().isView(node.inputs().stream().map(Value::spec).toList());
             boolean gradients = node.op() instanceof Conv.BackwardWeights
-                    || node.op() instanceof NormConv.BackwardWeights;
+                    || (node.op() instanceof Normalized z && z.op() instanceof Conv.BackwardWeights);
             this.in = node.inputs().stream().map(v -> new Slot(v, types.apply(v),
                     asItLies || v.role() == Value.Role.PARAMETER || v.spec().kind() == Kind.LABEL)).toList();
             this.out = node.outputs().stream().map(v -> new Slot(v, types.apply(v), asItLies || gradients)).toList();

@@ -1,12 +1,12 @@
 package isthmus.graph;
 
 import isthmus.op.Activation;
+import isthmus.op.AvgPool;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
 import isthmus.op.Node;
-import isthmus.op.NormConv;
 import isthmus.op.Normalize;
-import isthmus.op.Op;
+import isthmus.op.Normalized;
 import isthmus.op.Value;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,8 +19,8 @@ import java.util.Set;
 import java.util.function.Predicate;
 
 /**
- * Joins batch normalisation and ReLU to the convolution that alone reads them, and their backward pass to its data gradient:
- * neither the normalised value nor its gradient is ever in memory. What the backward pass needs sums over the whole batch
+ * Joins batch normalisation and ReLU to the convolution or the average that alone reads them, and their backward pass to
+ * its gradient: neither the normalised value nor its gradient is ever in memory. What the backward pass needs sums over the whole batch
  * for is owed until somebody else than another such pass reads the gradient; in a dense block that is once a channel
  * rather than once a layer above it. Runs after differentiation, or on a graph without gradients.
  */
@@ -31,9 +31,9 @@ final class JoinNorms {
     private final Graph from;
     private final GraphCopy copy;
     private final Readers readers;
-    /** By a convolution or its weight gradient: the norm that it reads. */
+    /** By what reads a norm, forward and for a weight gradient. */
     private final Map<Node, Node> norms = new HashMap<>();
-    /** By a norm's backward pass: the data gradient before it. */
+    /** By a norm's backward pass: what makes the gradient that it reads. */
     private final Map<Node, Node> data = new HashMap<>();
     private final Set<Node> gone = new HashSet<>();
     /** By the id of a value of the old graph. */
@@ -45,7 +45,7 @@ final class JoinNorms {
         this.readers = new Readers(from);
     }
 
-    /** @param joins whether the backend's kernels of a convolution normalise on the way */
+    /** @param joins whether the backend's kernels of a convolution or an average, and of its gradients, normalise on the way */
     static Graph apply(Graph from, Predicate<Node> joins) {
         return new JoinNorms(from).run(joins);
     }
@@ -62,18 +62,20 @@ final class JoinNorms {
     private void find(Node norm, Predicate<Node> joins) {
         Value a = norm.out(0);
         List<Node> all = readers.of(a);
-        Optional<Node> conv = all.stream().filter(n -> n.op() instanceof Conv && n.in(0).equals(a)).findFirst();
-        if (readers.isKept(a) || conv.isEmpty() || !joins.test(conv.get())) return;
-        List<Node> rest = all.stream().filter(n -> n != conv.get()).toList();
+        Optional<Node> reader = all.stream()
+                .filter(n -> (n.op() instanceof Conv || n.op() instanceof AvgPool) && n.in(0).equals(a)).findFirst();
+        if (readers.isKept(a) || reader.isEmpty() || !joins.test(reader.get())) return;
+        List<Node> rest = all.stream().filter(n -> n != reader.get()).toList();
         if (rest.size() > 1 || !rest.stream().allMatch(n -> n.op() instanceof Conv.BackwardWeights)) return;
         all.forEach(n -> norms.put(n, norm));
         gone.add(norm);
-        from.nodes().stream().filter(n -> isBackward(n, norm)).findFirst().ifPresent(b -> readers.producer(b.in(1))
-                .filter(d -> d.op() instanceof Conv.BackwardData && d.in(1).equals(conv.get().in(1)))
-                .filter(d -> readers.only(d.out(0)).isPresent() && !readers.isKept(b.out(0))).ifPresent(d -> {
-                    data.put(b, d);
-                    gone.add(d);
-                }));
+        from.nodes().stream().filter(n -> isBackward(n, norm) && !readers.isKept(n.out(0))).findFirst()
+                .ifPresent(b -> readers.producer(b.in(1)).filter(d -> readers.only(d.out(0)).isPresent()
+                        && (d.op() instanceof Conv.BackwardData || d.op() instanceof AvgPool.BackwardPass))
+                        .ifPresent(d -> {
+                            data.put(b, d);
+                            gone.add(d);
+                        }));
     }
 
     private static boolean isBackward(Node n, Node norm) {
@@ -86,7 +88,7 @@ final class JoinNorms {
         if (norm != null) {
             List<Value> in = new ArrayList<>(List.of(copy.in(norm)));
             n.inputs().subList(1, n.inputs().size()).forEach(v -> in.add(settled(v)));
-            copy.replace(n, joined((Normalize) norm.op(), n.op()), in.toArray(Value[]::new));
+            copy.replace(n, new Normalized((Normalize) norm.op(), n.op()), in.toArray(Value[]::new));
         } else if (data.containsKey(n)) emit(n, data.get(n));
         else if (!(n.op() instanceof Concat.Slice s) || !slice(n, s)) {
             n.inputs().forEach(this::settled);
@@ -94,28 +96,19 @@ final class JoinNorms {
         }
     }
 
-    private static Op joined(Normalize norm, Op conv) {
-        return switch (conv) {
-            case Conv c -> new NormConv(norm, c);
-            case Conv.BackwardWeights w -> new NormConv.BackwardWeights(norm, w);
-            default -> throw new IllegalStateException(conv + " reads no norm");
-        };
-    }
-
-    private void emit(Node back, Node conv) {
+    private void emit(Node back, Node made) {
         Normalize.BackwardPass b = (Normalize.BackwardPass) back.op();
         Value x = back.in(0);
         List<Value> in = new ArrayList<>(List.of(copy.of(x)));
         back.inputs().subList(2, 6).forEach(v -> in.add(copy.of(v)));
-        in.add(settled(conv.in(0)));
-        in.add(copy.of(conv.in(1)));
+        made.inputs().forEach(v -> in.add(settled(v)));
         Owed before = b.adds() ? owed.get(back.inputs().getLast().id()) : null;
         boolean owes = before != null && before.x.equals(x);
         if (owes) in.addAll(List.of(before.dx, before.slope, before.shift));
         else if (b.adds()) in.add(settled(back.inputs().getLast()));
-        Op op = new NormConv.BackwardData(new Normalize(b.epsilon(), false, b.activation()),
-                (Conv.BackwardData) conv.op(), b.adds(), owes);
-        List<Value> out = copy.apply(back.label(), op, in.toArray(Value[]::new));
+        Normalize norm = new Normalize(b.epsilon(), false, b.activation());
+        List<Value> out = copy.apply(back.label(), new Normalized.Gradient(norm, made.op(), b.adds(), owes),
+                in.toArray(Value[]::new));
         owed.put(back.out(0).id(), new Owed(out.get(0), x, out.get(1), out.get(2)));
         copy.put(back.out(1), out.get(3));
         copy.put(back.out(2), out.get(4));
@@ -126,7 +119,7 @@ final class JoinNorms {
         Owed o = owed.remove(v.id());
         if (o != null) {
             String label = readers.producer(v).orElseThrow().label();
-            copy.put(v, copy.apply(label, new NormConv.Settle(), o.dx, copy.of(o.x), o.slope, o.shift).getFirst());
+            copy.put(v, copy.apply(label, new Normalized.Settle(), o.dx, copy.of(o.x), o.slope, o.shift).getFirst());
         }
         return copy.of(v);
     }

@@ -19,8 +19,8 @@ public enum Rewrite {
     SQUEEZE_EXCITE,
     /** ReLU at the end of a linear layer's matrix product; see {@link FuseLinear}. */
     LINEAR_RELU,
-    /** Batch normalisation on the way into a convolution, and its backward pass on the way out; see {@link JoinNorms}. */
-    NORM_CONV,
+    /** Batch normalisation on the way into a convolution or an average, its backward pass on the way back; see {@link JoinNorms}. */
+    NORMS_ON_THE_WAY,
     /** Cheap values are computed again rather than kept; see {@link Recompute}. */
     RECOMPUTE,
     /** Parts of a concatenation lie inside it, and slices inside what they are cut from; see {@link Layout}. */

@@ -73,7 +73,7 @@ public final class Rewrites {
         if (has(Rewrite.SQUEEZE_EXCITE)) g = Gate.apply(g, backend::lowers);
         if (has(Rewrite.LINEAR_RELU)) g = FuseLinear.apply(g, backend::lowers);
         if (has(Rewrite.GRADIENT_SUMS)) g = SumGradients.apply(g, backend::lowers);
-        if (has(Rewrite.NORM_CONV)) g = JoinNorms.apply(g, conv -> backend.joinsNorm(conv, precision));
+        if (has(Rewrite.NORMS_ON_THE_WAY)) g = JoinNorms.apply(g, reader -> backend.joinsNorm(reader, precision));
         // A device's memory holds more than its step has time to spare.
         if (has(Rewrite.RECOMPUTE) && !backend.hasOwnMemory()) g = Recompute.apply(g);
         return g;

@@ -23,8 +23,8 @@ import isthmus.op.LinearRelu;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
-import isthmus.op.NormConv;
 import isthmus.op.Normalize;
+import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Spec;
@@ -116,7 +116,7 @@ class RewritesTest {
         try (ReferenceBackend naive = new ReferenceBackend()) {
             Map<String, float[]> expected = run(seed, 1, naive, Rewrites.only());
             Rewrites joined = Rewrites.only(Rewrite.NORM_FUSION, Rewrite.SHARED_STATISTICS, Rewrite.GRADIENT_SUMS,
-                    Rewrite.NORM_CONV);
+                    Rewrite.NORMS_ON_THE_WAY);
             Map<String, float[]> got = run(seed, 1, naive, joined);
             assertEquals(expected.keySet(), got.keySet());
             expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
@@ -128,12 +128,16 @@ class RewritesTest {
     @ParameterizedTest
     @MethodSource("seeds")
     void normsOnTheWayAgreeInHalfPrecision(long seed) {
-        Map<String, float[]> expected = half(seed, Rewrites.parse("-norm-conv"));
+        Map<String, float[]> expected = half(seed, Rewrites.parse("-norms-on-the-way"));
         Map<String, float[]> got = half(seed, Rewrites.all());
         assertEquals(expected.keySet(), got.keySet());
+        double[] largest = expected.entrySet().stream().filter(e -> e.getKey().startsWith("gradient"))
+                .mapToDouble(e -> Trial.length(e.getValue())).sorted().toArray();
         expected.forEach((what, values) -> {
-            double off = Trial.distance(values, got.get(what));
-            double limit = what.startsWith("gradient") ? 0.03 : 0;
+            // Of a bias before a norm the gradient is what sums leave that cancel.
+            double scale = Math.max(Trial.length(values), 0.02 * Math.max(largest[largest.length - 1], 1e-3));
+            double off = Trial.distance(values, got.get(what)) / scale;
+            double limit = what.startsWith("gradient") ? 0.06 : 0.01;
             assertTrue(off <= limit, () -> what + " is off by " + off);
         });
     }
@@ -150,7 +154,7 @@ class RewritesTest {
             Graph graph = Rewrites.all().beforeGradients(RandomGraph.training(seed, 32));
             Gradients.append(graph, RandomGraph.LOSS);
             return Rewrites.all().afterGradients(graph, cpu, Precision.BF16);
-        }).filter(g -> count(g.nodes(), NormConv.Settle.class) > 0).count();
+        }).filter(g -> count(g.nodes(), Normalized.Settle.class) > 0).count();
         assertTrue(joinsNorms(cpu) ? joined >= 15 : joined == 0, joined + " of all drawn graphs");
     }
 
@@ -209,9 +213,9 @@ class RewritesTest {
         Rewrites without = Rewrites.parse("-" + r.option());
         assertEquals(EnumSet.complementOf(EnumSet.of(r)), without.applied());
         // Where norms are joined to convolutions little is left for others.
-        boolean joins = r == Rewrite.NORM_CONV;
-        Facts with = facts(joins ? Rewrites.all() : Rewrites.parse("-norm-conv"), "densenet121", backend);
-        Facts but = facts(joins ? without : Rewrites.parse("-norm-conv,-" + r.option()), "densenet121", backend);
+        boolean joins = r == Rewrite.NORMS_ON_THE_WAY;
+        Facts with = facts(joins ? Rewrites.all() : Rewrites.parse("-norms-on-the-way"), "densenet121", backend);
+        Facts but = facts(joins ? without : Rewrites.parse("-norms-on-the-way,-" + r.option()), "densenet121", backend);
         switch (r) {
             case NORM_FUSION -> assertTrue(with.normsAndRelus == 121 && but.normsAndRelus == 242);
             case POOL_FIRST -> assertTrue(with.convFlops < 0.95 * but.convFlops && with.pooledConvs == 3);
@@ -220,8 +224,8 @@ class RewritesTest {
             case SQUEEZE_EXCITE -> assertEquals(0, with.gates); // EfficientNet's, below
             // Not on devices.
             case RECOMPUTE -> assertEquals(!backend.hasOwnMemory(), with.passes > but.passes && with.arena < but.arena);
-            case NORM_CONV -> {
-                assertEquals(joinsNorms(backend) ? 116 : 0, with.joined);
+            case NORMS_ON_THE_WAY -> {
+                assertEquals(joinsNorms(backend) ? 116 + 3 : 0, with.joined);
                 assertEquals(joinsNorms(backend), with.arena < but.arena && with.copiedBytes < but.copiedBytes);
             }
             case LINEAR_RELU -> assertEquals(0, with.linearRelus); // ConvNet2's, below
@@ -276,13 +280,15 @@ class RewritesTest {
                 nodes.stream().filter(n -> n.op() instanceof Conv && pooled.contains(n.in(0))).count(),
                 bytes(calls, ChannelStatistics.class), count(nodes, Add.class),
                 nodes.stream().filter(n -> n.op() instanceof NormBackward b && b.adds()).count(),
-                nodes.stream().filter(n -> n.op().name().startsWith("norm_")).count(),
+                nodes.stream().filter(n -> isGated(n.op())).count(),
                 bytes(calls, Concat.class) + bytes(calls, Concat.Slice.class),
                 nodes.stream().filter(n -> n.op() instanceof NormBackward).filter(n -> n.inputs().stream()
                         .anyMatch(v -> v.shape().equals(n.out(0).shape()) && p.layout().root(v) == p.layout()
                                 .root(n.out(0))))
                         .count(),
-                count(nodes, LinearRelu.class), count(nodes, NormConv.class));
+                count(nodes, LinearRelu.class),
+                nodes.stream().filter(n -> n.op() instanceof Normalized z && !(z.op() instanceof Conv.BackwardWeights))
+                        .count());
     }
 
     /** The rewrite alone would not say that none are left: on a device, layers write to their places themselves. */
@@ -290,6 +296,8 @@ class RewritesTest {
     void theDeviceCopiesNoActivationsInDenseNet() {
         assertEquals(0, facts(Rewrites.all(), "densenet121", backend("cuda-emulated")).copiedBytes);
     }
+
+    private static boolean isGated(Op op) { return op.getClass().getEnclosingClass() == GatedNorm.class; }
 
     private static long passes(List<Node> nodes) {
         return nodes.stream().filter(n -> List.of("batch_norm", "relu").contains(n.op().name())).count();
@@ -323,7 +331,7 @@ class RewritesTest {
         Rewrites all = Rewrites.all();
         assertEquals(2 * 16,
                 all.afterGradients(all.beforeGradients(evaluation), backend, Precision.BF16).nodes().stream()
-                        .filter(n -> n.op().name().startsWith("norm_")).count());
+                        .filter(n -> isGated(n.op())).count());
     }
 
     private static long count(List<Node> nodes, Class<? extends Op> op) {

@@ -53,16 +53,15 @@ final class Trial {
         }
     }
 
-    /** How far values are from those expected, in parts of their length, both Euclidean. */
-    static double distance(float[] expected, float[] got) {
-        double distance = 0;
-        double length = 0;
-        for (int i = 0; i < expected.length; i++) {
-            distance += Math.pow((double) got[i] - expected[i], 2);
-            length += Math.pow(expected[i], 2);
-        }
-        return Math.sqrt(distance) / Math.max(Math.sqrt(length), 1e-3);
+    /** Euclidean. */
+    static double distance(float[] a, float[] b) {
+        double sum = 0;
+        for (int i = 0; i < a.length; i++)
+            sum += Math.pow((double) a[i] - b[i], 2);
+        return Math.sqrt(sum);
     }
+
+    static double length(float[] a) { return distance(a, new float[a.length]); }
 
     /** The largest number, and not less than what sums of numbers near 1 that cancel are uncertain by. */
     static float scale(float[] values) {

@@ -47,6 +47,27 @@ public final class WindowKernels {
         }
     }
 
+    /** The mean of each 2 x 2 window of bf16 whose positions are ldx apart, through a norm. */
+    public static void normAvgPool(MemorySegment window, MemorySegment x, long ldx, MemorySegment norm,
+            MemorySegment y) {
+        try {
+            check("ist_norm_avg_pool", (int) Table.NORM_AVG_POOL.invokeExact(window, x, ldx, norm, y));
+        } catch (Throwable t) {
+            throw failure("ist_norm_avg_pool", t);
+        }
+    }
+
+    /** The gradient of {@link #normAvgPool}, as far as it goes position by position. */
+    public static void normAvgPoolBackward(MemorySegment window, MemorySegment dy, MemorySegment dx, long lddx,
+            MemorySegment gradient) {
+        try {
+            check("ist_norm_avg_pool_backward",
+                    (int) Table.NORM_AVG_POOL_BACKWARD.invokeExact(window, dy, dx, lddx, gradient));
+        } catch (Throwable t) {
+            throw failure("ist_norm_avg_pool_backward", t);
+        }
+    }
+
     /** {@code [n,s,c] -> [n,c]}: the mean over s. */
     public static void globalAvgPool(int dtype, MemorySegment x, MemorySegment y, long n, long s, long c) {
         try {

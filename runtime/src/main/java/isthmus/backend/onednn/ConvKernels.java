@@ -19,7 +19,7 @@ import isthmus.bindings.onednn.OneDnn;
 import isthmus.bindings.onednn.PrimitiveDescs;
 import isthmus.op.Conv;
 import isthmus.op.Node;
-import isthmus.op.NormConv;
+import isthmus.op.Op;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.DType;
@@ -79,18 +79,17 @@ final class ConvKernels {
                 && Winograd.paysForWeights(y.shape(), n.in(1).shape());
     }
 
-    /** A kernel that normalises on the way, for what {@link #joinsNorm} has said yes to. */
-    static Optional<Kernel> joined(Dnnl dnnl, Node n, Function<Value, DType> types) {
-        int threads = dnnl.threads;
-        return Optional.of(switch (n.op()) {
-            case NormConv c when c.conv().window().volume() == 1 -> PointwiseConv.forward(n, threads);
-            case NormConv c -> WinogradConv.forward(n, threads);
-            case NormConv.BackwardData d -> WinogradConv.backwardData(n, threads);
-            case NormConv.BackwardWeights w when w.conv().window().volume() == 1 ->
-                PointwiseConv.backwardWeights(n, threads);
-            case NormConv.BackwardWeights w -> WinogradConv.backwardWeights(n, threads);
+    /** The kernel of an op that normalises on the way, for what {@link #joinsNorm} has said yes to. */
+    static Kernel joined(Node n, Op op, int threads) {
+        return switch (op) {
+            case Conv c when c.window().volume() == 1 -> PointwiseConv.forward(n, threads);
+            case Conv c -> WinogradConv.forward(n, threads);
+            case Conv.BackwardData d when d.window().volume() == 1 -> PointwiseConv.backwardData(n, threads);
+            case Conv.BackwardData d -> WinogradConv.backwardData(n, threads);
+            case Conv.BackwardWeights w when w.window().volume() == 1 -> PointwiseConv.backwardWeights(n, threads);
+            case Conv.BackwardWeights w -> WinogradConv.backwardWeights(n, threads);
             default -> throw new IllegalArgumentException(n + " does not normalise on the way");
-        });
+        };
     }
 
     private static Optional<Kernel> fastOr(int groups, Supplier<Blocked> fast, Supplier<Kernel> direct) {

@@ -31,8 +31,8 @@ import isthmus.op.LossScale;
 import isthmus.op.MaxPool;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
-import isthmus.op.NormConv;
 import isthmus.op.Normalize;
+import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Scale;
@@ -62,10 +62,9 @@ final class CpuBackend implements Backend {
             Map.entry(Conv.class, CpuBackend::conv),
             Map.entry(Conv.BackwardData.class, CpuBackend::convBackwardData),
             Map.entry(Conv.BackwardWeights.class, CpuBackend::convBackwardWeights),
-            Map.entry(NormConv.class, ConvKernels::joined),
-            Map.entry(NormConv.BackwardData.class, ConvKernels::joined),
-            Map.entry(NormConv.BackwardWeights.class, ConvKernels::joined),
-            Map.entry(NormConv.Settle.class, own(NormKernels::settle)),
+            Map.entry(Normalized.class, (d, n, t) -> joined(d, n, ((Normalized) n.op()).op())),
+            Map.entry(Normalized.Gradient.class, (d, n, t) -> joined(d, n, ((Normalized.Gradient) n.op()).op())),
+            Map.entry(Normalized.Settle.class, own(NormKernels::settle)),
             Map.entry(Linear.class, LinearKernels::forward),
             Map.entry(Linear.BackwardData.class, LinearKernels::backwardData),
             Map.entry(Linear.BackwardWeights.class, LinearKernels::backwardWeights),
@@ -155,6 +154,14 @@ final class CpuBackend implements Backend {
         return ConvKernels.backwardWeights(dnnl, n, types);
     }
 
+    private static Optional<Kernel> joined(Dnnl dnnl, Node n, Op op) {
+        return Optional.of(switch (op) {
+            case AvgPool p -> PoolKernels.normalized(n, p);
+            case AvgPool.BackwardPass p -> PoolKernels.normalizedBackward(n, p);
+            default -> ConvKernels.joined(n, op, dnnl.threads);
+        });
+    }
+
     @Override
     public String name() { return "cpu"; }
 
@@ -176,7 +183,13 @@ final class CpuBackend implements Backend {
     }
 
     @Override
-    public boolean joinsNorm(Node conv, Precision precision) { return false; }
+    public boolean joinsNorm(Node reader, Precision precision) {
+        return precision == Precision.BF16 && switch (reader.op()) {
+            case Conv c -> ConvKernels.joinsNorm(reader);
+            case AvgPool p -> PoolKernels.joinsNorm(p, reader.in(0).shape());
+            default -> false;
+        };
+    }
 
     @Override
     public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {

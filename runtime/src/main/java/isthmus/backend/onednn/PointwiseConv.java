@@ -38,7 +38,7 @@ final class PointwiseConv {
     private static long pixels(Value v) { return v.shape().elements() / v.shape().dim(1); }
 
     static Kernel forward(Node n, int threads) {
-        ConvNode site = ConvNode.of(n);
+        Operands site = Operands.of(n);
         Conv op = site.forward();
         int c = site.x().shape().dim(1);
         int k = n.out(0).shape().dim(1);
@@ -57,8 +57,25 @@ final class PointwiseConv {
         });
     }
 
+    static Kernel backwardData(Node n, int threads) {
+        Operands site = Operands.of(n);
+        int c = n.out(0).shape().dim(1);
+        int k = site.dy().shape().dim(1);
+        long pixels = pixels(site.dy());
+        long bytes = OwnKernel.scratch(to -> PointwiseKernels.backwardDataScratch(pixels, c, k, threads, to));
+        return new OwnKernel("pointwise", bytes, (a, arena) -> {
+            MemorySegment dy = a.of(site.dy());
+            MemorySegment w = a.of(site.weight());
+            MemorySegment dx = a.of(n.out(0));
+            long lddx = a.stride(n.out(0));
+            MemorySegment gradient = site.gradient(a, arena);
+            MemorySegment scratch = a.scratch();
+            return () -> PointwiseKernels.backwardData(dy, w, dx, lddx, gradient, pixels, c, k, scratch, bytes);
+        });
+    }
+
     static Kernel backwardWeights(Node n, int threads) {
-        ConvNode site = ConvNode.of(n);
+        Operands site = Operands.of(n);
         Conv.BackwardWeights op = site.backwardWeights();
         int c = site.x().shape().dim(1);
         int k = site.operand(1).shape().dim(1);

@@ -8,6 +8,7 @@ import isthmus.op.AvgPool;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.Value;
+import isthmus.op.Window;
 import isthmus.tensor.DType;
 import isthmus.tensor.Shape;
 import java.lang.foreign.MemorySegment;
@@ -60,6 +61,36 @@ final class PoolKernels {
             MemorySegment dy = a.of(n.in(0));
             MemorySegment dx = a.of(n.out(0));
             return () -> WindowKernels.avgPoolBackward(t, w, dy, dx);
+        });
+    }
+
+    /** Whether our kernels take an average whose input is normalised on the way, in bf16: whole windows of 2 x 2. */
+    static boolean joinsNorm(AvgPool op, Shape x) {
+        return op.window().equals(Window.of(2, 2, 2, 0)) && x.dim(1) % 16 == 0 && x.dim(2) % 2 == 0
+                && x.dim(3) % 2 == 0 && Dnnl.bf16InVectors();
+    }
+
+    static Kernel normalized(Node n, AvgPool op) {
+        Operands site = Operands.of(n);
+        return new OwnKernel("avg_pool+norm", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), site.x().shape(), n.out(0).shape(), 1);
+            MemorySegment x = a.of(site.x());
+            long ldx = a.stride(site.x());
+            MemorySegment norm = site.norm(a, arena);
+            MemorySegment y = a.of(n.out(0));
+            return () -> WindowKernels.normAvgPool(w, x, ldx, norm, y);
+        });
+    }
+
+    static Kernel normalizedBackward(Node n, AvgPool.BackwardPass op) {
+        Operands site = Operands.of(n);
+        return new OwnKernel("avg_pool_backward+norm", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), op.x(), site.dy().shape(), 1);
+            MemorySegment dy = a.of(site.dy());
+            MemorySegment dx = a.of(n.out(0));
+            long lddx = a.stride(n.out(0));
+            MemorySegment gradient = site.gradient(a, arena);
+            return () -> WindowKernels.normAvgPoolBackward(w, dy, dx, lddx, gradient);
         });
     }
 

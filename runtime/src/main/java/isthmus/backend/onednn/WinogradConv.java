@@ -20,20 +20,20 @@ final class WinogradConv {
     private WinogradConv() {}
 
     static Kernel forward(Node n, int threads) {
-        ConvNode site = ConvNode.of(n);
+        Operands site = Operands.of(n);
         Conv op = site.forward();
         long bytes = scratch(op.window(), site.x(), n.out(0), threads);
         return new OwnKernel("winograd", bytes, (a, arena) -> {
             MemorySegment window = Windows.write(arena, op.window(), site.x().shape(), n.out(0).shape(), 1);
             MemorySegment x = a.of(site.x());
+            MemorySegment norm = site.norm(a, arena);
             MemorySegment w = a.of(site.operand(1));
             MemorySegment b = op.bias() ? a.of(site.operand(2)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
+            long ldy = a.stride(n.out(0));
             MemorySegment scratch = a.scratch();
-            long ldy = n.out(0).shape().dim(1);
-            return () -> WinogradKernels.winograd(window, x, MemorySegment.NULL, w, false, b, y, ldy,
-                    MemorySegment.NULL,
-                    scratch, bytes);
+            return () -> WinogradKernels.winograd(window, x, norm, w, false, b, y, ldy, MemorySegment.NULL, scratch,
+                    bytes);
         });
     }
 
@@ -46,7 +46,7 @@ final class WinogradConv {
 
     /** The convolution of dy with the weights turned round, in a window that is padded by what the first was not. */
     static Kernel backwardData(Node n, int threads) {
-        ConvNode site = ConvNode.of(n);
+        Operands site = Operands.of(n);
         Window turned = turned(site.backwardData().window());
         long bytes = scratch(turned, site.dy(), n.out(0), threads);
         return new OwnKernel("winograd", bytes, (a, arena) -> {
@@ -54,10 +54,11 @@ final class WinogradConv {
             MemorySegment dy = a.of(site.dy());
             MemorySegment w = a.of(site.weight());
             MemorySegment dx = a.of(n.out(0));
+            long lddx = a.stride(n.out(0));
+            MemorySegment gradient = site.gradient(a, arena);
             MemorySegment scratch = a.scratch();
-            long lddx = n.out(0).shape().dim(1);
-            return () -> WinogradKernels.winograd(window, dy, MemorySegment.NULL, w, true, MemorySegment.NULL, dx, lddx,
-                    MemorySegment.NULL, scratch, bytes);
+            return () -> WinogradKernels.winograd(window, dy, MemorySegment.NULL, w, true, MemorySegment.NULL, dx,
+                    lddx, gradient, scratch, bytes);
         });
     }
 
@@ -68,7 +69,7 @@ final class WinogradConv {
     }
 
     static Kernel backwardWeights(Node n, int threads) {
-        ConvNode site = ConvNode.of(n);
+        Operands site = Operands.of(n);
         Conv.BackwardWeights op = site.backwardWeights();
         Value to = site.operand(1);
         long channels = to.shape().dim(1);

@@ -6,16 +6,16 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * Convolution of a normalised and activated value that is nowhere in memory: {@code y = conv(norm(x))}, from x, mean, variance,
- * gamma, beta, the weight, and the bias if the convolution has one. The compiler makes this op and its gradients after
- * differentiation, where the backend has kernels for them.
+ * An op that reads a batch-normalised and activated value which is nowhere in memory: a convolution, its weight gradient, an
+ * average. Inputs: x, mean, variance, gamma, beta, and what else the op reads. The compiler makes this op and
+ * {@link Gradient} after differentiation, where the backend has kernels for them.
  */
-public record NormConv(Normalize norm, Conv conv) implements Op {
-    /** Where the convolution's own operands begin. */
+public record Normalized(Normalize norm, Op op) implements Op {
+    /** Where the op's own operands begin. */
     private static final int OPERANDS = 5;
 
     /** Checks that the norm is of x alone. */
-    public NormConv {
+    public Normalized {
         check(norm);
     }
 
@@ -24,12 +24,12 @@ public record NormConv(Normalize norm, Conv conv) implements Op {
     }
 
     @Override
-    public String name() { return "norm_conv"; }
+    public String name() { return "norm_" + op.name(); }
 
     @Override
     public List<Spec> infer(List<Spec> in) {
         norm.infer(in.subList(0, OPERANDS));
-        return conv.infer(operands(in));
+        return op.infer(operands(in));
     }
 
     private static List<Spec> operands(List<Spec> in) {
@@ -40,86 +40,74 @@ public record NormConv(Normalize norm, Conv conv) implements Op {
 
     @Override
     public long flops(List<Spec> in, List<Spec> out) {
-        return norm.flops(in, List.of(in.getFirst())) + conv.flops(operands(in), out);
+        return norm.flops(in, List.of(in.getFirst())) + op.flops(operands(in), out);
     }
 
     @Override
     public void reference(Reference r) {
-        List<Part> in = new ArrayList<>(List.of(normalized(r, norm)));
-        for (int i = OPERANDS; i < r.inputs(); i++)
-            in.add(Part.in(r, i));
-        conv.reference(new Parts(r, in, List.of(Part.out(r, 0))));
+        Part a = Part.zeros(r.inShape(0));
+        norm.reference(new Parts(r, inputs(r, 0, OPERANDS), List.of(a)));
+        List<Part> in = inputs(r, OPERANDS, r.inputs());
+        in.addFirst(a);
+        op.reference(new Parts(r, in, outputs(r, op.infer(in.stream().map(Part::spec).toList()).size())));
     }
 
-    private static Part normalized(Reference r, Normalize norm) {
-        Part y = Part.zeros(r.inShape(0));
-        norm.reference(new Parts(r, IntStream.range(0, OPERANDS).mapToObj(i -> Part.in(r, i)).toList(), List.of(y)));
-        return y;
+    private static List<Part> inputs(Reference r, int from, int to) {
+        List<Part> in = new ArrayList<>();
+        for (int i = from; i < to; i++)
+            in.add(new Part(r.in(i), r.inShape(i)));
+        return in;
     }
 
-    /** The convolution's weight gradient (and its bias's), from x, mean, variance, gamma, beta, dy. */
-    public record BackwardWeights(Normalize norm, Conv.BackwardWeights conv) implements Op {
-        /** Checks that the norm is of x alone. */
-        public BackwardWeights {
-            check(norm);
-        }
-
-        @Override
-        public String name() { return "norm_conv_backward_weights"; }
-
-        @Override
-        public List<Spec> infer(List<Spec> in) { return conv.infer(operands(in)); }
-
-        @Override
-        public long flops(List<Spec> in, List<Spec> out) {
-            return norm.flops(in, List.of(in.getFirst())) + conv.flops(operands(in), out);
-        }
-
-        @Override
-        public void reference(Reference r) {
-            List<Part> out = IntStream.range(0, conv.bias() ? 2 : 1).mapToObj(i -> Part.out(r, i)).toList();
-            conv.reference(new Parts(r, List.of(normalized(r, norm), Part.in(r, OPERANDS)), out));
-        }
+    private static List<Part> outputs(Reference r, int count) {
+        return IntStream.range(0, count).mapToObj(i -> new Part(r.out(i), r.outShape(i))).toList();
     }
 
     /**
-     * From x, mean, variance, gamma, beta, dy, the weight, and if it {@code adds}, what is added, and if that {@code owes}, what it
-     * owes: the convolution's data gradient taken back through the norm, as far as that goes position by position. With dz,
-     * h, M as for {@link Normalize.BackwardPass} and {@code a = gamma / sqrt(variance + eps)}: {@code dx = added + a dz},
-     * slope and shift {@code [C]}, dgamma, dbeta. The gradient is {@code dx + slope x + shift}, which {@link Settle} makes of
-     * them: {@code slope = owed slope - a dgamma / M / sqrt(variance + eps)},
+     * The gradient of the normalised value, as {@code op} makes it, taken back through the norm as far as that goes position by
+     * position. Inputs: x, mean, variance, gamma, beta, what the op reads, and if it {@code adds}, what is added, and if that
+     * {@code owes}, what it owes. With dz, h, M as for {@link Normalize.BackwardPass} and
+     * {@code a = gamma / sqrt(variance + eps)}: {@code dx = added + a dz}, slope and shift {@code [C]}, dgamma, dbeta. The
+     * gradient of x is {@code dx + slope x + shift}, which {@link Settle} makes of them:
+     * {@code slope = owed slope - a dgamma / M / sqrt(variance + eps)},
      * {@code shift = owed shift - a dbeta / M + a dgamma / M / sqrt(variance + eps) mean}.
      */
-    public record BackwardData(Normalize norm, Conv.BackwardData conv, boolean adds, boolean owes) implements Op {
-        /** Where what is added stands. */
-        public static final int ADDED = OPERANDS + 2;
-
-        /** Checks that the norm is of x alone. */
-        public BackwardData {
+    public record Gradient(Normalize norm, Op op, boolean adds, boolean owes) implements Op {
+        /** Checks that the norm is of x alone, and that what is owed belongs to what is added. */
+        public Gradient {
             check(norm);
+            if (owes && !adds) throw new IllegalArgumentException("nothing is added that could owe");
         }
 
         @Override
-        public String name() { return "norm_conv_backward_data"; }
+        public String name() { return "norm_" + op.name(); }
+
+        /** Which of so many inputs is added; what it owes stands behind it. */
+        public int added(int inputs) {
+            return inputs - (owes ? 3 : 1);
+        }
+
+        private int operandsEnd(int inputs) { return adds ? added(inputs) : inputs; }
 
         @Override
         public List<Spec> infer(List<Spec> in) {
             Spec c = Spec.ofFloat(in.getFirst().shape().dim(1));
-            ShapeException.same(name(), in.getFirst().shape(), conv.x());
-            if (adds) ShapeException.same(name(), in.getFirst().shape(), in.get(ADDED).shape());
+            List<Spec> made = op.infer(in.subList(OPERANDS, operandsEnd(in.size())));
+            ShapeException.same(name(), in.getFirst().shape(), made.getFirst().shape());
+            if (adds) ShapeException.same(name(), in.getFirst().shape(), in.get(added(in.size())).shape());
             return List.of(in.getFirst(), c, c, c, c);
         }
 
         @Override
         public long flops(List<Spec> in, List<Spec> out) {
-            return conv.flops(in.subList(OPERANDS, in.size()), out)
+            return op.flops(in.subList(OPERANDS, operandsEnd(in.size())), out.subList(0, 1))
                     + out.getFirst().shape().elements() * (7 + norm.activation().flops() + (adds ? 1 : 0));
         }
 
         @Override
         public void reference(Reference r) {
             Part dy = Part.zeros(r.inShape(0));
-            conv.reference(new Parts(r, List.of(Part.in(r, OPERANDS), Part.in(r, OPERANDS + 1)), List.of(dy)));
+            op.reference(new Parts(r, inputs(r, OPERANDS, operandsEnd(r.inputs())), List.of(dy)));
             int spatial = (int) r.inShape(0).elementsFrom(2);
             int channels = r.inShape(0).dim(1);
             double[] sum = new double[channels];
@@ -130,7 +118,7 @@ public record NormConv(Normalize norm, Conv conv) implements Op {
                 double dz = dy.values[i] * norm.activation().slope(h * r.in(3)[c] + r.in(4)[c]);
                 sum[c] += dz;
                 product[c] += dz * h;
-                r.out(0)[i] = (float) (r.in(3)[c] * inverse(r, c) * dz + (adds ? r.in(ADDED)[i] : 0));
+                r.out(0)[i] = (float) (r.in(3)[c] * inverse(r, c) * dz + (adds ? r.in(added(r.inputs()))[i] : 0));
             }
             for (int c = 0; c < channels; c++)
                 owe(r, c, sum[c], product[c]);
@@ -141,8 +129,8 @@ public record NormConv(Normalize norm, Conv conv) implements Op {
         private void owe(Reference r, int c, double dbeta, double dgamma) {
             double a = r.in(3)[c] * inverse(r, c) / (r.in(0).length / r.inShape(0).dim(1));
             double slope = -a * dgamma * inverse(r, c);
-            r.out(1)[c] = (float) (slope + (owes ? r.in(ADDED + 1)[c] : 0));
-            r.out(2)[c] = (float) (-a * dbeta - slope * r.in(1)[c] + (owes ? r.in(ADDED + 2)[c] : 0));
+            r.out(1)[c] = (float) (slope + (owes ? r.in(added(r.inputs()) + 1)[c] : 0));
+            r.out(2)[c] = (float) (-a * dbeta - slope * r.in(1)[c] + (owes ? r.in(added(r.inputs()) + 2)[c] : 0));
             r.out(3)[c] = (float) dgamma;
             r.out(4)[c] = (float) dbeta;
         }
@@ -175,11 +163,9 @@ public record NormConv(Normalize norm, Conv conv) implements Op {
     /** Values that an op within this one reads or writes. */
     @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Part(float[] values, Shape shape) {
-        static Part in(Reference r, int i) { return new Part(r.in(i), r.inShape(i)); }
-
-        static Part out(Reference r, int i) { return new Part(r.out(i), r.outShape(i)); }
-
         static Part zeros(Shape s) { return new Part(new float[Math.toIntExact(s.elements())], s); }
+
+        Spec spec() { return new Spec(shape, Kind.ACTIVATION); }
     }
 
     /** The naive computation of an op within this one. */

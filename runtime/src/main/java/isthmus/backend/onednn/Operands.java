@@ -4,33 +4,32 @@ import isthmus.backend.Addresses;
 import isthmus.bindings.kernels.KernelStructs;
 import isthmus.op.Conv;
 import isthmus.op.Node;
-import isthmus.op.NormConv;
 import isthmus.op.Normalize;
+import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Value;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
-/** A convolution or one of its gradients, with a norm on the way or without: where our kernels find what they read and write. */
-record ConvNode(Node node, Optional<Normalize> norm, Op conv) {
+/** What our kernels of convolutions and averages, and of their gradients, read: with a norm on the way or without. */
+record Operands(Node node, Optional<Normalize> norm, Op op) {
     /** Mean, variance, gamma, beta. */
     private static final int NORM = 4;
 
-    static ConvNode of(Node n) {
+    static Operands of(Node n) {
         return switch (n.op()) {
-            case NormConv c -> new ConvNode(n, Optional.of(c.norm()), c.conv());
-            case NormConv.BackwardWeights w -> new ConvNode(n, Optional.of(w.norm()), w.conv());
-            case NormConv.BackwardData d -> new ConvNode(n, Optional.of(d.norm()), d.conv());
-            default -> new ConvNode(n, Optional.empty(), n.op());
+            case Normalized z -> new Operands(n, Optional.of(z.norm()), z.op());
+            case Normalized.Gradient d -> new Operands(n, Optional.of(d.norm()), d.op());
+            default -> new Operands(n, Optional.empty(), n.op());
         };
     }
 
-    Conv forward() { return (Conv) conv; }
+    Conv forward() { return (Conv) op; }
 
-    Conv.BackwardWeights backwardWeights() { return (Conv.BackwardWeights) conv; }
+    Conv.BackwardWeights backwardWeights() { return (Conv.BackwardWeights) op; }
 
-    Conv.BackwardData backwardData() { return (Conv.BackwardData) conv; }
+    Conv.BackwardData backwardData() { return (Conv.BackwardData) op; }
 
     /** What goes in: of a forward convolution and a weight gradient x. */
     Value x() { return node.in(0); }
@@ -64,10 +63,10 @@ record ConvNode(Node node, Optional<Normalize> norm, Op conv) {
 
     /** The C library's form of a data gradient's way through the norm; NULL if there is none. */
     MemorySegment gradient(Addresses a, Arena constants) {
-        if (!(node.op() instanceof NormConv.BackwardData d)) return MemorySegment.NULL;
+        if (!(node.op() instanceof Normalized.Gradient d)) return MemorySegment.NULL;
         MemorySegment s = constants.allocate(KernelStructs.NORM_GRADIENT_BYTES, Long.BYTES);
         put(s, a);
-        int at = NormConv.BackwardData.ADDED;
+        int at = d.added(node.inputs().size());
         KernelStructs.putNormGradient(s, a.of(x()), a.stride(x()), d.adds() ? a.of(node.in(at)) : MemorySegment.NULL,
                 d.adds() ? a.stride(node.in(at)) : 0, d.owes() ? a.of(node.in(at + 1)) : MemorySegment.NULL,
                 d.owes() ? a.of(node.in(at + 2)) : MemorySegment.NULL, a.of(node.out(1)), a.of(node.out(2)),
