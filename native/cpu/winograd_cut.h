@@ -15,7 +15,7 @@
 #define PAIRS 56
 
 /* Channels of a block that are transformed and multiplied before the next are, if that costs nothing else. */
-#define SUB 64
+#define SUB 32
 
 #define LANES 16
 
