@@ -48,9 +48,8 @@ static int64_t line_columns(const cut *s, const ist_window *w) { return min64(w-
 static int64_t weight_bytes(const cut *s) { return 2 * s->out * POINTS * s->taps * s->weights; }
 static int64_t norm_bytes(const cut *s) { return 4 * 4 * (s->in + s->out) * BLOCK; }
 static int64_t part_bytes(const cut *s, int64_t pieces) { return (4 * pieces + 8) * 2 * s->out * BLOCK; }
-static int64_t sum_bytes(const cut *s) { return 4 * s->chunk * POINTS * TILES * BLOCK; }
 static int64_t thread_bytes(const cut *s, const ist_window *w) {
-    return 2 * s->taps * s->plane + sum_bytes(s) + 2 * 4 * line_columns(s, w) * BLOCK;
+    return 2 * s->taps * s->plane + 4 * POINTS * POINT + 2 * 4 * line_columns(s, w) * BLOCK;
 }
 static int64_t common_bytes(const cut *s, const ist_window *w) {
     return weight_bytes(s) + norm_bytes(s) + part_bytes(s, s->groups * w->out[0]);
@@ -76,7 +75,7 @@ typedef struct job {
     const float *w;
     int turned;
     uint16_t *u, *planes; /* u [out block, point, tap, channel pair, BLOCK, 2] */
-    float *sums;          /* [group, POINTS, TILES, BLOCK] */
+    float *sums;          /* [POINTS, TILES, BLOCK] */
 } job;
 
 /* ---- Weights: u = G g G' of every 3x3 ---- */
@@ -121,7 +120,7 @@ static __attribute__((noinline)) void multiply(const uint16_t *const *v, const u
     }
     UNROLL for (int t = 0; t < TILES; t++) {
         _mm512_storeu_ps(sum + t * BLOCK, s[t][0]);
-        _mm512_storeu_ps(sum + t * BLOCK + 16, s[t][1]);
+        _mm512_storeu_ps(sum + t * BLOCK + LANES, s[t][1]);
     }
 }
 
@@ -134,44 +133,39 @@ typedef struct chunk {
     ahead next;
 } chunk;
 
-/* All points of the groups [from, to) of a chunk against one output block. */
-static void products(const job *j, chunk *k, int64_t from, int64_t to, int64_t block) {
+/* All points of group g of a chunk against one output block. */
+static void products(const job *j, chunk *k, int64_t g, int64_t block) {
     int64_t taps = j->s.taps, group = j->s.in * POINTS * POINT;
     for (int64_t point = 0; point < POINTS; point++) {
-        for (int64_t g = from; g < to; g++) {
-            const uint16_t *v[taps], *u[taps];
-            int64_t n = 0;
-            for (int64_t tap = 0; tap < taps; tap++) {
-                if (!k->slots[tap]) continue;
-                v[n] = k->slots[tap] + g * group + point * POINT;
-                u[n++] = j->u + ((block * POINTS + point) * taps + tap) * j->s.weights;
-            }
-            fetch_ahead(&k->next);
-            if (point < min64(TILES, k->count - g * TILES)) fetch_output(&j->out, k->spots + g * TILES + point, block * BLOCK);
-            multiply(v, u, n, j->s.in, j->sums + ((g - from) * POINTS + point) * POINT);
+        const uint16_t *v[taps], *u[taps];
+        int64_t n = 0;
+        for (int64_t tap = 0; tap < taps; tap++) {
+            if (!k->slots[tap]) continue;
+            v[n] = k->slots[tap] + g * group + point * POINT;
+            u[n++] = j->u + ((block * POINTS + point) * taps + tap) * j->s.weights;
         }
+        fetch_ahead(&k->next);
+        if (point < min64(TILES, k->count - g * TILES)) fetch_output(&j->out, k->spots + g * TILES + point, block * BLOCK);
+        multiply(v, u, n, j->s.in, j->sums + point * POINT);
     }
 }
 
 /* Writes what they gave. */
-static void write_groups(const job *j, const chunk *k, int64_t from, int64_t to, int64_t block) {
-    const float *sums = j->sums;
-    float *part = j->out.parts + (k->z * j->s.groups + k->first + from) * 2 * j->window->out_channels;
-    for (int64_t g = from; g < to; g++, sums += POINTS * POINT, part += 2 * j->window->out_channels) {
-        const spot *spots = k->spots + g * TILES;
-        int64_t count = min64(TILES, k->count - g * TILES);
-        if (j->out.gradient) write_gradient(&j->out, spots, count, block * BLOCK, sums, part);
-        else write_plain(&j->out, spots, count, block * BLOCK, sums);
-    }
+static void write_group(const job *j, const chunk *k, int64_t g, int64_t block) {
+    const spot *spots = k->spots + g * TILES;
+    int64_t count = min64(TILES, k->count - g * TILES);
+    float *part = j->out.parts + (k->z * j->s.groups + k->first + g) * 2 * j->window->out_channels;
+    if (j->out.gradient) write_gradient(&j->out, spots, count, block * BLOCK, j->sums, part);
+    else write_plain(&j->out, spots, count, block * BLOCK, j->sums);
 }
 
 /* ---- Shares ---- */
 
-/* Groups from k->first on, over the output planes [start, end), against the output blocks [block, last). Few products are
- * written group by group, while their sums are in the first cache; with many, the weights of a point are to stay there. */
+/* Groups from k->first on, over the output planes [start, end), against the output blocks [block, last). Group by group, as
+ * the sums stay in the first cache until they are written then. */
 static void work_chunk(const job *j, chunk *k, int64_t start, int64_t end, int64_t block, int64_t last) {
     int64_t taps = j->s.taps, depth = j->window->in[0], pad = j->window->padding[0], done = start - pad;
-    int64_t first = k->first * TILES, rest = j->s.tiles.columns - first, each = j->s.in * taps > 1 ? k->groups : 1;
+    int64_t first = k->first * TILES, rest = j->s.tiles.columns - first;
     uint16_t *slots[taps];
     k->count = min64(k->groups * TILES, rest);
     k->slots = slots;
@@ -186,9 +180,9 @@ static void work_chunk(const job *j, chunk *k, int64_t start, int64_t end, int64
         k->next = ahead_of(&j->in, first, k->count, k->z, end, min64(j->s.chunk * TILES, rest - k->count),
                            (last - block) * POINTS * k->groups);
         for (int64_t b = block; b < last; b++)
-            for (int64_t g = 0; g < k->groups; g += each) {
-                products(j, k, g, g + each, b);
-                write_groups(j, k, g, g + each, b);
+            for (int64_t g = 0; g < k->groups; g++) {
+                products(j, k, g, b);
+                write_group(j, k, g, b);
             }
     }
 }
@@ -226,7 +220,7 @@ static void convolve(const job *all, int64_t threads, double *totals) {
         job mine = *all;
         mine.planes = (uint16_t *)((char *)all->planes + thread * thread_bytes(s, w));
         mine.sums = (float *)(mine.planes + s->taps * s->plane);
-        mine.in.lines = (uint16_t *)((char *)mine.sums + sum_bytes(s));
+        mine.in.lines = (uint16_t *)((char *)mine.sums + 4 * POINTS * POINT);
         share(s->groups * runs * parts, 1, &from, &to);
         work(&mine, runs, parts, from, to);
         if (all->out.gradient) {

@@ -27,7 +27,7 @@ typedef struct output {
 } output;
 
 /* y of 16 channels, from their sums [POINTS, TILES, BLOCK]. */
-INLINE void transform_output(const float *m, lanes bias, lanes y[4]) {
+INLINE void transform_output(const float *m, lanes y[4]) {
     lanes s[8];
     UNROLL for (int i = 0; i < 4; i++) {
         lanes a = lanes_at(m + i * POINT), b = lanes_at(m + (4 + i) * POINT);
@@ -36,8 +36,8 @@ INLINE void transform_output(const float *m, lanes bias, lanes y[4]) {
         s[4 + i] = b - c - d;
     }
     UNROLL for (int i = 0; i < 2; i++) {
-        y[2 * i] = s[4 * i] + s[4 * i + 1] + s[4 * i + 2] + bias;
-        y[2 * i + 1] = s[4 * i + 1] - s[4 * i + 2] - s[4 * i + 3] + bias;
+        y[2 * i] = s[4 * i] + s[4 * i + 1] + s[4 * i + 2];
+        y[2 * i + 1] = s[4 * i + 1] - s[4 * i + 2] - s[4 * i + 3];
     }
     /* Here, and not in the branches where each is used: there they would need more registers than there are. */
     __asm__("" : "+v"(y[0]), "+v"(y[1]), "+v"(y[2]), "+v"(y[3]));
@@ -72,33 +72,50 @@ INLINE void write_pixel(const output *o, int relu, flow *f, int64_t pixel, int64
     else _mm512_storeu_si512(to, words);
 }
 
-/* `count` tiles of one group; the block of channels from c on. */
+/* `count` tiles of one group; the block of channels from c on. Adds to the sums in f, which the caller's copy keeps. */
 INLINE void write_tiles(const output *o, int relu, flow *f, const spot *spots, int64_t count, int64_t c, const float *sums) {
     lanes bias[2] = {{0}};
-    if (o->bias) memcpy(bias, o->bias + c, sizeof bias);
+    if (o->bias) {
+        bias[0] = lanes_at(o->bias + c);
+        bias[1] = lanes_at(o->bias + c + LANES);
+    }
+    flow here = *f;
     for (const spot *end = spots + count; spots < end; spots++, sums += BLOCK) {
         int64_t at = spots->pixel, right = spots->right, below = spots->below;
         lanes low[4], high[4];
-        transform_output(sums, bias[0], low);
-        transform_output(sums + LANES, bias[1], high);
-        write_pixel(o, relu, f, at, c, low[0], high[0]);
-        if (right) write_pixel(o, relu, f, at + right, c, low[1], high[1]);
-        if (below) write_pixel(o, relu, f, at + below, c, low[2], high[2]);
-        if (right && below) write_pixel(o, relu, f, at + right + below, c, low[3], high[3]);
+        transform_output(sums, low);
+        transform_output(sums + LANES, high);
+        if (o->bias)
+            UNROLL for (int i = 0; i < 4; i++) {
+                low[i] += bias[0];
+                high[i] += bias[1];
+            }
+        write_pixel(o, relu, &here, at, c, low[0], high[0]);
+        if (right) write_pixel(o, relu, &here, at + right, c, low[1], high[1]);
+        if (below) write_pixel(o, relu, &here, at + below, c, low[2], high[2]);
+        if (right && below) write_pixel(o, relu, &here, at + right + below, c, low[3], high[3]);
     }
+    *f = here;
 }
 
 static void write_plain(const output *o, const spot *spots, int64_t count, int64_t c, const float *sums) {
-    write_tiles(o, -1, NULL, spots, count, c, sums);
+    flow none = {0};
+    write_tiles(o, -1, &none, spots, count, c, sums);
+}
+
+INLINE void write_flow(const output *o, int relu, const spot *spots, int64_t count, int64_t c, const float *sums, float *part) {
+    flow f = {norm_lanes_at(&o->norm, c), norm_lanes_at(&o->norm, c + LANES), {{0}}, {{0}}};
+    write_tiles(o, relu, &f, spots, count, c, sums);
+    UNROLL for (int i = 0; i < 2; i++) {
+        _mm512_storeu_ps(part + c + i * LANES, (__m512)f.sum[i]);
+        _mm512_storeu_ps(part + o->window->out_channels + c + i * LANES, (__m512)f.product[i]);
+    }
 }
 
 /* part: of the group's sums, [2, out_channels]. */
 static void write_gradient(const output *o, const spot *spots, int64_t count, int64_t c, const float *sums, float *part) {
-    flow f = {norm_lanes_at(&o->norm, c), norm_lanes_at(&o->norm, c + LANES), {{0}}, {{0}}};
-    if (o->norm.relu) write_tiles(o, 1, &f, spots, count, c, sums);
-    else write_tiles(o, 0, &f, spots, count, c, sums);
-    memcpy(part + c, f.sum, sizeof f.sum);
-    memcpy(part + o->window->out_channels + c, f.product, sizeof f.product);
+    if (o->norm.relu) write_flow(o, 1, spots, count, c, sums, part);
+    else write_flow(o, 0, spots, count, c, sums, part);
 }
 
 /* Where the tiles [first, first + count) of plane z are written. */
