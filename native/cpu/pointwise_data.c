@@ -13,25 +13,24 @@
 #define TILE 8
 
 /* What the tiles of a group may have of output channels together, and the most tiles of a group. */
-#define GROUP_CHANNELS 512
-#define GROUP_TILES 4
+#define GROUP_CHANNELS 1024
+#define GROUP_TILES 8
 
-/* The most pieces. */
+/* The most pieces, and what their number is a multiple of, so that a few threads have the same work. */
 #define PIECES 64
+#define EVEN 4
 
 /* How a gradient is cut. */
 typedef struct cut {
     int64_t pixels, c, k;
-    int64_t in, out;      /* blocks of channels */
-    int64_t tiles;        /* of a group */
-    int64_t groups, pieces;
+    int64_t in, out;              /* blocks of channels */
+    int64_t tiles, group, pieces; /* group: tiles of one */
 } cut;
 
 static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
-    cut s = {pixels, c, k, c / BLOCK, k / BLOCK, min64(GROUP_TILES, GROUP_CHANNELS / k), 0, 0};
-    if (s.tiles < 1) s.tiles = 1;
-    s.groups = over(pixels, s.tiles * TILE);
-    s.pieces = min64(s.groups, PIECES);
+    cut s = {pixels, c, k, c / BLOCK, k / BLOCK, over(pixels, TILE), min64(GROUP_TILES, GROUP_CHANNELS / k), 0};
+    if (s.group < 1) s.group = 1;
+    s.pieces = min64(s.tiles, min64(PIECES, over(over(s.tiles, s.group), EVEN) * EVEN));
     return s;
 }
 
@@ -39,8 +38,7 @@ static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t sum_bytes(const cut *s) { return 8 * 2 * s->c; }
 static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * 4 * s->c + s->pieces * sum_bytes(s); }
-static int64_t group_bytes(const cut *s) { return 2 * s->tiles * TILE * s->k; }
-static int64_t thread_bytes(const cut *s) { return 2 * group_bytes(s) + 4 * (TILE + 2) * BLOCK; }
+static int64_t thread_bytes(const cut *s) { return 2 * TILE * s->k + 4 * (TILE + 2) * BLOCK; }
 
 int KERNEL(pointwise_backward_data_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
@@ -73,7 +71,7 @@ typedef struct job {
     int mode;
     uint16_t *u;     /* [block of c, pair of k, BLOCK, 2] */
     double *sums;    /* [piece, 2, c] */
-    char *group[2];  /* [tile, block of k, TILE, BLOCK] of dy, this group's and the next one's */
+    uint16_t *few;   /* [TILE, k] of dy, where fewer pixels are left */
     float *products; /* [TILE, BLOCK] */
     float *part;     /* [2, BLOCK] of the norm's sums */
 } job;
@@ -85,13 +83,10 @@ INLINE place moved(place p, int64_t rows, int64_t columns) {
     return p;
 }
 
-/* What is done between the products of a tile: that of the last one is finished, `next` is fetched, rows of dy are laid out. */
+/* What is done between the products of a tile: that of the last one is finished, `next` is fetched. */
 typedef struct aside {
     place last, next;
     int64_t c, rows; /* of the last one */
-    const uint16_t *dy;
-    char *to;
-    int64_t from, end; /* rows of dy */
 } aside;
 
 static const uint16_t pair_order[] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
@@ -127,69 +122,61 @@ INLINE split split_at(const uint16_t *x) {
     return (split){(lanes)_mm512_slli_epi32(pairs, 16), (lanes)_mm512_and_si512(pairs, _mm512_set1_epi32(~0xffff))};
 }
 
-/* What becomes of the products of the rows [from, end) of a tile. */
-INLINE void finish(int mode, int add, const job *j, const aside *a, int64_t from, int64_t end) {
-    const __m512i pairs = _mm512_loadu_si512(pair_order);
-    lanes sum[2] = {lanes_at(j->part), lanes_at(j->part + 16)};
-    lanes product[2] = {lanes_at(j->part + 32), lanes_at(j->part + 48)};
-    for (int64_t t = from; t < end; t++) {
-        const float *products = j->products + t * BLOCK;
-        split d = {lanes_at(products), lanes_at(products + 16)};
-        if (mode != PLAIN) {
-            split x = split_at(a->last.x + t * a->last.ldx), to = {{0}, {0}};
-            if (add) to = split_at(a->last.add + t * a->last.ldadd);
-            d.even = norm_gradient_of(d.even, x.even, to.even, norm_lanes_at(&j->norm, a->c), mode == NORM_RELU, &sum[0],
-                                      &product[0]);
-            d.odd = norm_gradient_of(d.odd, x.odd, to.odd, norm_lanes_at(&j->norm, a->c + 16), mode == NORM_RELU, &sum[1],
-                                     &product[1]);
-        }
-        __m512i dx = (__m512i)_mm512_cvtne2ps_pbh((__m512)d.odd, (__m512)d.even);
-        _mm512_storeu_si512(a->last.dx + t * a->last.lddx, _mm512_permutexvar_epi16(pairs, dx));
-        /* The norm's numbers, kept from row to row, would take registers from the products. */
-        __asm__ volatile("" ::: "memory");
-    }
-    if (mode == PLAIN) return;
-    for (int h = 0; h < 2; h++) {
-        _mm512_storeu_ps(j->part + 16 * h, (__m512)sum[h]);
-        _mm512_storeu_ps(j->part + 32 + 16 * h, (__m512)product[h]);
-    }
-}
-
 INLINE void fetch_row(const place *p, int64_t t) {
     __builtin_prefetch(p->dx + t * p->lddx, 1);
     if (p->x) __builtin_prefetch(p->x + t * p->ldx);
     if (p->add && p->add != p->dx) __builtin_prefetch(p->add + t * p->ldadd);
 }
 
-/* Lays out one block of rows of dy. */
-INLINE void lay(const aside *a, int64_t k, int64_t ahead, int64_t block) {
-    for (int64_t t = a->from; t < a->end; t++) {
-        const uint16_t *dy = a->dy + t * k + block * BLOCK;
-        __builtin_prefetch(dy + ahead);
-        _mm512_storeu_si512(a->to + (block * TILE + t) * 2 * BLOCK, _mm512_loadu_si512(dy));
+/* The norm's sums at the even and the odd ones of BLOCK channels: of dz, of dz (x - mean). */
+typedef struct totals {
+    lanes sum[2], product[2];
+} totals;
+
+INLINE totals totals_at(const float *part) {
+    return (totals){{lanes_at(part), lanes_at(part + 16)}, {lanes_at(part + 32), lanes_at(part + 48)}};
+}
+
+INLINE void keep(float *part, totals s) {
+    UNROLL for (int h = 0; h < 2; h++) {
+        _mm512_storeu_ps(part + 16 * h, (__m512)s.sum[h]);
+        _mm512_storeu_ps(part + 32 + 16 * h, (__m512)s.product[h]);
     }
 }
 
-/* What is done beside the block b of k. */
-INLINE void beside(int mode, int add, const job *j, const aside *a, int64_t b, int64_t step) {
-    int64_t from = b * step >> 16, end = (b + 1) * step >> 16;
-    finish(mode, add, j, a, min64(from, a->rows), min64(end, a->rows));
-    for (int64_t t = from; t < end; t++) fetch_row(&a->next, t);
-    lay(a, j->s.k, j->s.tiles * TILE * j->s.k, b);
+/* What becomes of the products of row t of the last tile. The norm's numbers lie as the products do: even ones first. */
+INLINE void finish(int mode, int add, const job *j, const aside *a, int64_t t, totals *s) {
+    const float *products = j->products + t * BLOCK;
+    split d = {lanes_at(products), lanes_at(products + 16)};
+    if (mode != PLAIN) {
+        const norm_input *n = &j->norm;
+        split x = split_at(a->last.x + t * a->last.ldx), to = {{0}, {0}};
+        if (add) to = split_at(a->last.add + t * a->last.ldadd);
+        d.even = norm_gradient_of(d.even, x.even, to.even, norm_lanes_at(n, a->c), mode == NORM_RELU, &s->sum[0],
+                                  &s->product[0]);
+        d.odd = norm_gradient_of(d.odd, x.odd, to.odd, norm_lanes_at(n, a->c + 16), mode == NORM_RELU, &s->sum[1],
+                                 &s->product[1]);
+    }
+    __m512i dx = (__m512i)_mm512_cvtne2ps_pbh((__m512)d.odd, (__m512)d.even);
+    _mm512_storeu_si512(a->last.dx + t * a->last.lddx, _mm512_permutexvar_epi16(_mm512_loadu_si512(pair_order), dx));
 }
 
-/* A tile of dy times one block of w. */
-INLINE void multiply(int mode, int add, const job *j, const char *row, const char *column, const aside *a) {
-    int64_t step = (TILE << 16) / j->s.out + 1;
+/* A tile of dy times one block of w. Between the products, which are cut in as many parts as a tile has rows, a row of the last
+ * tile is finished and one of the next is fetched; in fewer and larger parts these hold up the products. */
+INLINE void multiply(int mode, int add, const job *j, const uint16_t *dy, const uint16_t *u, const aside *a) {
+    const char *row = (const char *)dy, *column = (const char *)u;
+    int64_t ld = 2 * j->s.k, pairs = j->s.k / (2 * TILE);
+    totals norms = totals_at(j->part);
     __m512 s[TILE][2];
     UNROLL for (int t = 0; t < TILE; t++) s[t][0] = s[t][1] = _mm512_setzero_ps();
-    for (int64_t b = 0; b < j->s.out; b++, row += 2 * BLOCK * (TILE - 1)) {
-        beside(mode, add, j, a, b, step);
-        for (const char *end = row + 2 * BLOCK; row < end; row += 4, column += 4 * BLOCK) {
+    for (int64_t part = 0; part < TILE; part++) {
+        if (part < a->rows) finish(mode, add, j, a, part, &norms);
+        fetch_row(&a->next, part);
+        _Pragma("GCC unroll 2") for (int64_t i = 0; i < pairs; i++, row += 4, column += 4 * BLOCK) {
             __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
             UNROLL for (int t = 0; t < TILE; t++) {
                 int32_t pair;
-                memcpy(&pair, row + t * 2 * BLOCK, 4);
+                memcpy(&pair, row + t * ld, 4);
                 __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
                 s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
                 s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
@@ -200,6 +187,7 @@ INLINE void multiply(int mode, int add, const job *j, const char *row, const cha
         _mm512_storeu_ps(j->products + t * BLOCK, s[t][0]);
         _mm512_storeu_ps(j->products + t * BLOCK + 16, s[t][1]);
     }
+    if (mode != PLAIN) keep(j->part, norms);
 }
 
 #define AS(mode, add, f, ...) case 2 * mode + add: f(mode, add, __VA_ARGS__); break;
@@ -213,15 +201,17 @@ INLINE void multiply(int mode, int add, const job *j, const char *row, const cha
         AS(NORM_RELU, 1, f, __VA_ARGS__) \
     }
 
-static __attribute__((noinline)) void multiply_as(const job *j, const char *row, const char *column, const aside *a) {
-    FINISHED(j, multiply, j, row, column, a)
+static __attribute__((noinline)) void multiply_as(const job *j, const uint16_t *dy, const uint16_t *u, const aside *a) {
+    FINISHED(j, multiply, j, dy, u, a)
 }
 
-INLINE void finish_both(int mode, int add, const job *j, const aside *a) {
-    finish(mode, add, j, a, 0, a->rows);
+INLINE void finish_all(int mode, int add, const job *j, const aside *a) {
+    totals norms = totals_at(j->part);
+    for (int64_t t = 0; t < a->rows; t++) finish(mode, add, j, a, t, &norms);
+    keep(j->part, norms);
 }
 
-static void finish_as(const job *j, const aside *a) { FINISHED(j, finish_both, j, a) }
+static void finish_as(const job *j, const aside *a) { FINISHED(j, finish_all, j, a) }
 
 /* ---- Pieces ---- */
 
@@ -234,56 +224,51 @@ static void add_part(const job *j, double *sums, int64_t c) {
     memset(j->part, 0, 2 * BLOCK * sizeof(float));
 }
 
-/* Rows of dy from a pixel on, and where they lie or are laid out. */
-typedef struct rows {
-    int64_t pixel, count;
-    char *at;
-} rows;
-
-static void lay_first(const job *j, rows r) {
-    for (int64_t t = 0; t < r.count; t += TILE) {
-        aside a = {.dy = j->dy + (r.pixel + t) * j->s.k, .to = r.at + 2 * t * j->s.k, .end = min64(TILE, r.count - t)};
-        for (int64_t b = 0; b < j->s.out; b++) lay(&a, j->s.k, 0, b);
-    }
+/* Fetches the elements [from, to) of a tile of dy. */
+INLINE void fetch_dy(const uint16_t *dy, int64_t from, int64_t to) {
+    for (; from < to; from += BLOCK) __builtin_prefetch(dy + from);
 }
 
-/* A group, while the next one is laid out. */
-static void group(const job *j, rows r, rows next, aside *a, double *sums) {
+/* A group of `rows` pixels. */
+static void group(const job *j, int64_t pixel, int64_t rows, aside *a, double *sums) {
     const cut *s = &j->s;
-    for (int64_t c = 0; c < s->c; c += BLOCK) {
-        for (int64_t t = 0; t < r.count; t += TILE) {
-            place p = moved(j->at, r.pixel + t, c);
-            a->next = c + BLOCK < s->c ? moved(p, 0, BLOCK) : moved(p, s->tiles * TILE, -c);
-            a->dy = j->dy + (next.pixel + t) * s->k;
-            a->to = next.at + 2 * t * s->k;
-            a->from = min64(TILE * c / s->c, next.count - t);
-            a->end = min64(TILE * (c + BLOCK) / s->c, next.count - t);
-            multiply_as(j, r.at + 2 * t * s->k, (const char *)(j->u + c * s->k), a);
+    const uint16_t *dy = j->dy + pixel * s->k;
+    int64_t few = rows % TILE, whole = rows - few, all = s->group * TILE, size = TILE * s->out;
+    memcpy(j->few, dy + whole * s->k, (size_t)(2 * few * s->k));
+    for (int64_t b = 0; b < s->in; b++) {
+        int64_t c = b * BLOCK, from = size * b / s->in * BLOCK, to = size * (b + 1) / s->in * BLOCK;
+        for (int64_t t = 0; t < rows; t += TILE) {
+            place p = moved(j->at, pixel + t, c);
+            a->next = b + 1 < s->in ? moved(p, 0, BLOCK) : moved(p, all, -c);
+            fetch_dy(dy + (all + t) * s->k, from, to);
+            multiply_as(j, t < whole ? dy + t * s->k : j->few, j->u + c * s->k, a);
             if (t == 0) add_part(j, sums, a->c);
             a->last = p;
             a->c = c;
-            a->rows = min64(TILE, r.count - t);
+            a->rows = min64(TILE, rows - t);
         }
     }
 }
 
 static void piece(const job *j, int64_t number) {
     const cut *s = &j->s;
-    int64_t all = s->tiles * TILE, first = s->groups * number / s->pieces * all;
-    int64_t last = min64(s->groups * (number + 1) / s->pieces * all, s->pixels);
+    int64_t all = s->group * TILE, pixel = s->tiles * number / s->pieces * TILE;
+    int64_t end = min64(s->tiles * (number + 1) / s->pieces * TILE, s->pixels);
     double *sums = j->sums + number * 2 * s->c;
     memset(sums, 0, (size_t)sum_bytes(s));
     memset(j->part, 0, 2 * BLOCK * sizeof(float));
     aside a = {.rows = 0};
-    rows r = {first, min64(all, last - first), j->group[0]};
-    lay_first(j, r);
-    while (r.count > 0) {
-        rows next = {r.pixel + all, min64(all, last - r.pixel - all), r.at == j->group[0] ? j->group[1] : j->group[0]};
-        group(j, r, next, &a, sums);
-        r = next;
-    }
+    for (; pixel < end; pixel += all) group(j, pixel, min64(all, end - pixel), &a, sums);
     finish_as(j, &a);
     add_part(j, sums, a.c);
+}
+
+/* The sums [from, to) of all pieces, in the place of the first one's. */
+static void add_pieces(const job *j, int64_t from, int64_t to) {
+    for (int64_t p = 1; p < j->s.pieces; p++) {
+        const double *sums = j->sums + p * 2 * j->s.c;
+        SIMD for (int64_t i = from; i < to; i++) j->sums[i] += sums[i];
+    }
 }
 
 /* Room is for four numbers a channel, the factors are in the first. */
@@ -306,19 +291,17 @@ static void differentiate(const job *all, int64_t threads, char *room) {
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.group[0] = room + omp_get_thread_num() * thread_bytes(s);
-        mine.group[1] = mine.group[0] + group_bytes(s);
-        mine.products = (float *)(mine.group[1] + group_bytes(s));
+        mine.few = (uint16_t *)(room + omp_get_thread_num() * thread_bytes(s));
+        mine.products = (float *)(mine.few + TILE * s->k);
         mine.part = mine.products + TILE * BLOCK;
         share(s->pieces, 1, &from, &to);
         for (; from < to; from++) piece(&mine, from);
+        if (mine.mode != PLAIN) {
+            PRAGMA(omp barrier)
+            share(2 * s->c, GRAIN, &from, &to);
+            add_pieces(all, from, to);
+        }
     }
-}
-
-/* The sums of all pieces, in the place of the first one's. */
-static void add_pieces(const job *j) {
-    for (int64_t p = 1; p < j->s.pieces; p++)
-        for (int64_t i = 0; i < 2 * j->s.c; i++) j->sums[i] += j->sums[p * 2 * j->s.c + i];
 }
 #endif
 
@@ -344,10 +327,7 @@ int KERNEL(pointwise_backward_data)(const void *dy, const float *w, void *dx, in
         all.mode = all.norm.relu ? NORM_RELU : NORM;
     }
     differentiate(&all, threads, (char *)scratch + shared_bytes(&s));
-    if (gradient) {
-        add_pieces(&all);
-        norm_gradient_owe(gradient, all.sums, all.sums + c, pixels, c);
-    }
+    if (gradient) norm_gradient_owe(gradient, all.sums, all.sums + c, pixels, c);
 #else
     (void)dy, (void)w, (void)dx, (void)scratch;
 #endif
