@@ -70,7 +70,7 @@ static void cut_tiles(cut *s, const ist_window *w) {
     int64_t rows = over(strips, PAIRS / s->wide); /* of chunks */
     int few = 16 * s->taps * w->channels * w->out_channels <= FEW;
     s->parts = 1;
-    while (few && s->parts < PARTS && rows * s->segments >= (s->parts > 1 ? 8 : 2) * s->parts) s->parts *= 2;
+    while (few && s->parts < PARTS && rows * s->segments >= (s->parts > 1 ? 8 : 4) * s->parts) s->parts *= 2;
     if (rows > s->parts) rows = whole(rows, s->parts);
     s->high = rows ? over(strips, rows) : 1;
     s->all = over(strips, s->high) * s->segments;
