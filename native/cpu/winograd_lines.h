@@ -79,19 +79,71 @@ static void fill_inside(const pictures *p, const uint16_t *x, int64_t count, lin
     }
 }
 
-/* `count` columns, from number `column` on, of line number `number` at a depth. */
-static void fill_line(const pictures *p, int64_t number, int64_t depth, int64_t column, int64_t count, line to) {
-    int64_t n = number / p->lines, row = number % p->lines - p->up, first = column - p->left;
-    if (row < 0 || row >= p->size[1]) {
-        fill_zeros(p, count, to);
-        return;
+/* Columns of lines: `count` from number `column` on. */
+typedef struct extent {
+    int64_t column, count;
+} extent;
+
+/* Which columns of an extent lie in the picture, counted from its first, and the first pixel; none if the line does not. */
+typedef struct inside {
+    int64_t from, end;
+    const uint16_t *x;
+} inside;
+
+static inside inside_of(const pictures *p, int64_t number, int64_t depth, extent e) {
+    int64_t n = number / p->lines, row = number % p->lines - p->up, first = e.column - p->left;
+    if (row < 0 || row >= p->size[1]) return (inside){0, 0, NULL};
+    int64_t from = first < 0 ? min64(-first, e.count) : 0, end = min64(e.count, p->size[2] - first);
+    if (end <= from) return (inside){0, 0, NULL};
+    return (inside){from, end,
+                    p->at + (((n * p->size[0] + depth) * p->size[1] + row) * p->size[2] + first + from) * p->ld};
+}
+
+/* A line, by its number, at a depth. */
+static void fill_line(const pictures *p, int64_t number, int64_t depth, extent e, line to) {
+    inside i = inside_of(p, number, depth, e);
+    fill_zeros(p, i.from, to);
+    fill_inside(p, i.x, i.end - i.from, (line){to.at + i.from * BLOCK, to.block});
+    fill_zeros(p, e.count - i.end, (line){to.at + i.end * BLOCK, to.block});
+}
+
+/* ---- What comes next is fetched while other things are worked on ---- */
+
+/* Lines [line, end) of planes [depth, last), of which `each` pixels are fetched at a time. */
+typedef struct ahead {
+    int64_t first, end, depth, last;
+    extent columns;
+    int64_t each, line;
+    inside left; /* of the line before `line` */
+} ahead;
+
+static ahead ahead_of(int64_t first, int64_t end, int64_t depth, int64_t last, extent columns, int64_t times) {
+    int64_t pixels = last > depth ? (end - first) * (last - depth) * columns.count : 0;
+    return (ahead){first, end, depth, last, columns, over(pixels, times), first, {0, 0, NULL}};
+}
+
+/* The next line that has columns in the picture, if there is one. */
+static __attribute__((noinline)) int next_line(const pictures *p, ahead *a) {
+    for (; a->depth < a->last && a->first < a->end; a->depth++, a->line = a->first)
+        while (a->line < a->end) {
+            a->left = inside_of(p, a->line++, a->depth, a->columns);
+            if (a->left.x) return 1;
+        }
+    a->each = 0;
+    return 0;
+}
+
+INLINE void fetch_due(const pictures *p, ahead *a) {
+    for (int64_t due = a->each; due > 0;) {
+        int64_t count = min64(due, a->left.end - a->left.from);
+        const uint16_t *x = a->left.x;
+        for (int64_t i = 0; i < count; i++, x += p->ld)
+            for (int64_t c = 0; c < p->channels; c += BLOCK) _mm_prefetch((const char *)(x + c), _MM_HINT_T0);
+        a->left.from += count;
+        a->left.x = x;
+        due -= count;
+        if (due > 0 && !next_line(p, a)) return;
     }
-    int64_t from = first < 0 ? min64(-first, count) : 0, end = min64(count, p->size[2] - first);
-    if (end < from) end = from;
-    const uint16_t *x = p->at + (((n * p->size[0] + depth) * p->size[1] + row) * p->size[2] + first + from) * p->ld;
-    fill_zeros(p, from, to);
-    fill_inside(p, x, end - from, (line){to.at + from * BLOCK, to.block});
-    fill_zeros(p, count - end, (line){to.at + end * BLOCK, to.block});
 }
 
 #endif

@@ -58,16 +58,23 @@ static int64_t line_of(const job *j, const pictures *p, int64_t strip) {
     return strip / j->s.tiles.high * p->lines + strip % j->s.tiles.high * 2;
 }
 
+/* The number of the line behind the last that a chunk reads. */
+static int64_t end_of(const job *j, const pictures *p, const chunk *k) {
+    int64_t beside = p->lines - 2 * j->s.tiles.high;
+    return line_of(j, p, min64(k->strip + 2 * k->high, j->s.strips) - 1) + 2 + beside;
+}
+
+/* The columns that a chunk reads, with those beside its tiles. */
+static extent columns_of(const chunk *k, int64_t beside) { return (extent){2 * k->column, 2 * k->wide + beside}; }
+
 /* What a chunk reads of a plane, as far as the job's rows of points do: the first one only even lines, the last only odd. */
 static void fill_lines(const job *j, const pictures *p, const chunk *k, int64_t depth) {
     const cut *s = &j->s;
     int skip = s->lines > 1 ? -1 : j->first == 0 ? 1 : j->first == 3 ? 0 : -1;
-    int64_t beside = p->lines - 2 * s->tiles.high, first = line_of(j, p, k->strip);
-    int64_t end = line_of(j, p, min64(k->strip + 2 * k->high, s->strips) - 1) + 2 + beside;
+    int64_t beside = p->lines - 2 * s->tiles.high, first = line_of(j, p, k->strip), end = end_of(j, p, k);
     for (int64_t i = first; i < end; i++)
         if (i % 2 != skip)
-            fill_line(p, i, depth, 2 * k->column, 2 * k->wide + beside,
-                      (line){j->made + (i - first) * line_size(s), block_size(s)});
+            fill_line(p, i, depth, columns_of(k, beside), (line){j->made + (i - first) * line_size(s), block_size(s)});
 }
 
 /* The job's rows of points of a block of channels of two strips, whose first lines begin at `strips`. */
@@ -129,34 +136,34 @@ static void transform_dy_plane(const job *j, const chunk *k, int64_t depth, uint
 
 /* ---- What comes next is fetched while this is multiplied ---- */
 
-/* Pixels of x or dy; each: how many of them a multiplication fetches. */
-typedef struct ahead {
-    const uint16_t *at, *end;
-    int64_t ld, channels, each;
-} ahead;
+/* Planes of x and of dy, from the first on that is not in the caches. */
+typedef struct next {
+    pictures x, dy;
+    ahead of_x, of_dy;
+} next;
 
-/* The first pixel of a line of a strip, or of the picture's last line or the next picture's first. */
-static const uint16_t *pixel_of(const job *j, const pictures *p, int64_t strip, int64_t line) {
-    int64_t high = j->s.tiles.high, row = strip % high * 2 + line - p->up;
-    row = row < 0 ? 0 : min64(row, p->size[1]);
-    return p->at + (strip / high * p->size[1] + row) * p->size[2] * p->ld;
-}
-
-/* What a chunk reads and the one before it does not; nothing where that does not lie end to end. */
-static ahead ahead_of(const job *j, const pictures *p, const chunk *k) {
+/* The planes [depth, last) of a chunk; above: whether its first lines were read with the chunk before it. */
+static ahead planes_ahead(const job *j, const pictures *p, const chunk *k, int above, int64_t depth, int64_t last) {
     const cut *s = &j->s;
-    ahead a = {NULL, NULL, p->ld, p->channels, 0};
-    if (p->size[0] > 1 || s->segments > 1 || k->strip >= s->strips) return a;
-    int64_t last = min64(k->strip + 2 * k->high, s->strips) - 1, beside = p->lines - 2 * s->tiles.high;
-    a.at = pixel_of(j, p, k->strip, k->strip % s->tiles.high ? beside : 0);
-    a.end = pixel_of(j, p, last, 2 + beside);
-    a.each = over((a.end - a.at) / p->ld, s->lines * 4 * s->subs * s->bands * s->panels);
-    return a;
+    int64_t beside = p->lines - 2 * s->tiles.high, first = line_of(j, p, k->strip) + (above ? beside : 0);
+    int64_t times = s->lines * 4 * s->taps * s->subs * s->bands * s->panels;
+    return ahead_of(first, end_of(j, p, k), depth, last, columns_of(k, beside), times);
 }
 
-static void fetch_due(ahead *a) {
-    for (int64_t i = 0; i < a->each && a->at < a->end; i++, a->at += a->ld)
-        for (int64_t c = 0; c < a->channels; c += BLOCK) _mm_prefetch((const char *)(a->at + c), _MM_HINT_T0);
+/* What comes after planes [from, to) of dy, for which x is there up to `last`: more of the chunk, or another chunk. */
+static next next_of(const job *j, int64_t number, int64_t to, int64_t last) {
+    const cut *s = &j->s;
+    const ist_window *w = j->window;
+    int more = to < w->out[0];
+    chunk k = chunk_of(s, more ? number : number + 1);
+    next n = {.x = pictures_of_x(j), .dy = pictures_of_dy(j)};
+    if (k.strip >= s->strips) return n;
+    int64_t from = more ? to : 0, end = min64(from + s->planes, w->out[0]);
+    int64_t ends = min64(end - 1 - w->padding[0] + s->taps, w->in[0]);
+    int above = !more && s->segments == 1 && w->in[0] == 1 && k.strip % s->tiles.high > 0;
+    n.of_x = planes_ahead(j, &n.x, &k, above, more ? last : 0, ends);
+    n.of_dy = planes_ahead(j, &n.dy, &k, 0, from, end);
+    return n;
 }
 
 /* ---- The product ---- */
@@ -198,15 +205,15 @@ typedef void multiplier(const run *runs, int64_t count, int64_t pairs, int64_t l
 static multiplier *const multipliers[] = {EACH_ROWS(NAME)};
 
 /* All bands by all panels of one point and tap. */
-static void multiply_point(const job *j, const run *runs, int64_t count, int64_t pairs, float *sums, ahead a[2]) {
+static void multiply_point(const job *j, const run *runs, int64_t count, int64_t pairs, float *sums, next *n) {
     const cut *s = &j->s;
     run at[PAIRS];
     for (int64_t b = 0; b < s->bands; b++) {
         int64_t left = s->sub - b * s->rows, rows = left < LEAST_ROWS ? LEAST_ROWS : min64(s->rows, left);
         for (int64_t p = 0; p < s->panels; p++, sums += s->rows * BLOCK) {
             for (int64_t i = 0; i < count; i++) at[i] = (run){runs[i].v + b * s->rows, runs[i].d + p * BLOCK};
-            fetch_due(a);
-            fetch_due(a + 1);
+            fetch_due(&n->x, &n->of_x);
+            fetch_due(&n->dy, &n->of_dy);
             multipliers[rows - LEAST_ROWS](at, count, pairs, s->ldv, s->ldd, sums);
         }
     }
@@ -220,7 +227,7 @@ static uint32_t *dy_slot_of(const job *j, int64_t i) { return j->d + i * j->s.li
 
 /* A row of points of one part of a block, planes [from, to) of dy, `pairs` pairs of tiles. */
 static void multiply_row(const job *j, int64_t row, int64_t sub, int64_t from, int64_t to, int64_t pairs,
-                         ahead a[2]) {
+                         next *n) {
     const cut *s = &j->s;
     run runs[PAIRS];
     float *sums = j->sums + (row - j->first) * row_size(s) + sub * sub_size(s);
@@ -233,23 +240,24 @@ static void multiply_row(const job *j, int64_t row, int64_t sub, int64_t from, i
                 int64_t at = ((row - j->first) * 4 + point) * s->pairs;
                 runs[count++] = (run){slot_of(j, i) + at * s->ldv, dy_slot_of(j, o - from) + at * s->ldd};
             }
-            if (count > 0) multiply_point(j, runs, count, pairs, sums, a);
+            if (count > 0) multiply_point(j, runs, count, pairs, sums, n);
         }
 }
 
-/* Planes [from, to) of dy and a chunk of tiles. next: the first plane of x not transformed yet; returns the next. */
-static int64_t work_planes(const job *j, const chunk *k, int64_t from, int64_t to, int64_t next,
-                           ahead a[2]) {
+/* Planes [from, to) of dy and a chunk of tiles. done: x is transformed up to this plane; returns up to which it is then. */
+static int64_t work_planes(const job *j, int64_t number, int64_t from, int64_t to, int64_t done) {
     const ist_window *w = j->window;
+    chunk k = chunk_of(&j->s, number);
     int64_t first = from - w->padding[0], last = min64(to - 1 - w->padding[0] + j->s.taps, w->in[0]);
-    if (next < first) next = first;
-    for (int64_t o = from; o < to; o++) transform_dy_plane(j, k, o, dy_slot_of(j, o - from));
+    if (done < first) done = first;
+    next then = next_of(j, number, to, done > last ? done : last);
+    for (int64_t o = from; o < to; o++) transform_dy_plane(j, &k, o, dy_slot_of(j, o - from));
     for (int64_t sub = 0; sub < j->s.subs; sub++) {
-        for (int64_t depth = next; depth < last; depth++) transform_x_plane(j, k, sub, depth, slot_of(j, depth));
+        for (int64_t depth = done; depth < last; depth++) transform_x_plane(j, &k, sub, depth, slot_of(j, depth));
         for (int64_t row = j->first; row < j->first + j->s.lines; row++)
-            multiply_row(j, row, sub, from, to, k->high * k->wide, a);
+            multiply_row(j, row, sub, from, to, k.high * k.wide, &then);
     }
-    return next > last ? next : last;
+    return done > last ? done : last;
 }
 
 /* A chunk of tiles at a time, through all depths: what lies under several taps is transformed once. */
@@ -258,12 +266,9 @@ static void work(const job *j) {
     memset(j->sums, 0, (size_t)(s->lines * row_size(s)) * 4);
     memset(j->zeros, 0, (size_t)line_size(s) * 2);
     for (int64_t number = j->part * s->chunks; number < min64((j->part + 1) * s->chunks, s->all); number++) {
-        chunk k = chunk_of(s, number), then = chunk_of(s, number + 1);
-        pictures x = pictures_of_x(j), dy = pictures_of_dy(j);
-        ahead a[2] = {ahead_of(j, &x, &then), ahead_of(j, &dy, &then)};
-        int64_t depth = j->window->out[0], next = 0;
+        int64_t depth = j->window->out[0], done = 0;
         for (int64_t from = 0; from < depth; from += s->planes)
-            next = work_planes(j, &k, from, min64(from + s->planes, depth), next, a);
+            done = work_planes(j, number, from, min64(from + s->planes, depth), done);
     }
 }
 
