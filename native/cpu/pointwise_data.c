@@ -37,7 +37,7 @@ static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
 /* Bytes of the packed weights; of those, the norm's numbers and the sums of all pieces; and of what one thread works in. */
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t sum_bytes(const cut *s) { return 8 * 2 * s->c; }
-static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * 4 * s->c + s->pieces * sum_bytes(s); }
+static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * 4 * s->c + (s->pieces + 1) * sum_bytes(s); }
 static int64_t thread_bytes(const cut *s) { return 2 * TILE * s->k + 4 * (TILE + 2) * BLOCK; }
 
 int KERNEL(pointwise_backward_data_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
@@ -67,14 +67,18 @@ typedef struct job {
     const uint16_t *dy;
     const float *w;
     place at;
-    norm_input norm;
     int mode;
     uint16_t *u;     /* [block of c, pair of k, BLOCK, 2] */
-    double *sums;    /* [piece, 2, c] */
+    float *norms;    /* [block of c, 3, BLOCK]: mean, factor, beta */
+    double *sums;    /* [piece, block of c, 2, BLOCK]: of dz, of dz (x - mean) */
     uint16_t *few;   /* [TILE, k] of dy, where fewer pixels are left */
     float *products; /* [TILE, BLOCK] */
-    float *part;     /* [2, BLOCK] of the norm's sums */
+    float *part;     /* [2, BLOCK] of a group's sums */
 } job;
+
+/* Of BLOCK channels, wherever they lie as the registers have them, the even ones come first: they are cheaper to take apart
+ * than two halves. */
+INLINE int64_t place_of(int64_t channel) { return channel % BLOCK / 2 + channel % 2 * 16; }
 
 INLINE place moved(place p, int64_t rows, int64_t columns) {
     p.dx += rows * p.lddx + columns;
@@ -94,7 +98,7 @@ static const uint16_t pair_order[] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  
 
 /* ---- Weights ---- */
 
-/* The pieces [from, to): piece p is one pair of output channels. In a block of channels all even ones come first. */
+/* The pieces [from, to): piece p is one pair of output channels. */
 static void pack(const job *j, int64_t from, int64_t to) {
     const __m512i low = _mm512_set1_epi32(0xffff);
     for (int64_t p = from; p < to; p++) {
@@ -112,7 +116,6 @@ static void pack(const job *j, int64_t from, int64_t to) {
 
 /* ---- A tile ---- */
 
-/* The even and the odd ones of BLOCK channels: cheaper to take apart than the first and the second half. */
 typedef struct split {
     lanes even, odd;
 } split;
@@ -144,34 +147,38 @@ INLINE void keep(float *part, totals s) {
     }
 }
 
-/* What becomes of the products of row t of the last tile. The norm's numbers lie as the products do: even ones first. */
-INLINE void finish(int mode, int add, const job *j, const aside *a, int64_t t, totals *s) {
-    const float *products = j->products + t * BLOCK;
-    split d = {lanes_at(products), lanes_at(products + 16)};
+INLINE norm_lanes numbers_at(const float *n) {
+    return (norm_lanes){lanes_at(n), lanes_at(n + BLOCK), lanes_at(n + 2 * BLOCK)};
+}
+
+/* What becomes of the products of row t of a tile. */
+INLINE void finish(int mode, int add, const float *products, const place *p, const float *n, int64_t t, totals *s) {
+    split d = {lanes_at(products + t * BLOCK), lanes_at(products + t * BLOCK + 16)};
     if (mode != PLAIN) {
-        const norm_input *n = &j->norm;
-        split x = split_at(a->last.x + t * a->last.ldx), to = {{0}, {0}};
-        if (add) to = split_at(a->last.add + t * a->last.ldadd);
-        d.even = norm_gradient_of(d.even, x.even, to.even, norm_lanes_at(n, a->c), mode == NORM_RELU, &s->sum[0],
-                                  &s->product[0]);
-        d.odd = norm_gradient_of(d.odd, x.odd, to.odd, norm_lanes_at(n, a->c + 16), mode == NORM_RELU, &s->sum[1],
-                                 &s->product[1]);
+        split x = split_at(p->x + t * p->ldx), to = {{0}, {0}};
+        if (add) to = split_at(p->add + t * p->ldadd);
+        d.even = norm_gradient_of(d.even, x.even, to.even, numbers_at(n), mode == NORM_RELU, &s->sum[0], &s->product[0]);
+        d.odd = norm_gradient_of(d.odd, x.odd, to.odd, numbers_at(n + 16), mode == NORM_RELU, &s->sum[1], &s->product[1]);
     }
     __m512i dx = (__m512i)_mm512_cvtne2ps_pbh((__m512)d.odd, (__m512)d.even);
-    _mm512_storeu_si512(a->last.dx + t * a->last.lddx, _mm512_permutexvar_epi16(_mm512_loadu_si512(pair_order), dx));
+    _mm512_storeu_si512(p->dx + t * p->lddx, _mm512_permutexvar_epi16(_mm512_loadu_si512(pair_order), dx));
 }
 
 /* A tile of dy times one block of w. Between the products, which are cut in as many parts as a tile has rows, a row of the last
  * tile is finished and one of the next is fetched; in fewer and larger parts these hold up the products. */
 INLINE void multiply(int mode, int add, const job *j, const uint16_t *dy, const uint16_t *u, const aside *a) {
     const char *row = (const char *)dy, *column = (const char *)u;
-    int64_t ld = 2 * j->s.k, pairs = j->s.k / (2 * TILE);
-    totals norms = totals_at(j->part);
+    int64_t ld = 2 * j->s.k, pairs = j->s.k / (2 * TILE), rows = a->rows;
+    /* Copies, as memory that is written could else be them. */
+    const place last = a->last, next = a->next;
+    const float *norms = j->norms + 3 * a->c;
+    float *products = j->products;
+    totals sums = totals_at(j->part);
     __m512 s[TILE][2];
     UNROLL for (int t = 0; t < TILE; t++) s[t][0] = s[t][1] = _mm512_setzero_ps();
     for (int64_t part = 0; part < TILE; part++) {
-        if (part < a->rows) finish(mode, add, j, a, part, &norms);
-        fetch_row(&a->next, part);
+        if (part < rows) finish(mode, add, products, &last, norms, part, &sums);
+        fetch_row(&next, part);
         _Pragma("GCC unroll 2") for (int64_t i = 0; i < pairs; i++, row += 4, column += 4 * BLOCK) {
             __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
             UNROLL for (int t = 0; t < TILE; t++) {
@@ -184,10 +191,10 @@ INLINE void multiply(int mode, int add, const job *j, const uint16_t *dy, const 
         }
     }
     UNROLL for (int t = 0; t < TILE; t++) {
-        _mm512_storeu_ps(j->products + t * BLOCK, s[t][0]);
-        _mm512_storeu_ps(j->products + t * BLOCK + 16, s[t][1]);
+        _mm512_storeu_ps(products + t * BLOCK, s[t][0]);
+        _mm512_storeu_ps(products + t * BLOCK + 16, s[t][1]);
     }
-    if (mode != PLAIN) keep(j->part, norms);
+    if (mode != PLAIN) keep(j->part, sums);
 }
 
 #define AS(mode, add, f, ...) case 2 * mode + add: f(mode, add, __VA_ARGS__); break;
@@ -206,22 +213,21 @@ static __attribute__((noinline)) void multiply_as(const job *j, const uint16_t *
 }
 
 INLINE void finish_all(int mode, int add, const job *j, const aside *a) {
-    totals norms = totals_at(j->part);
-    for (int64_t t = 0; t < a->rows; t++) finish(mode, add, j, a, t, &norms);
-    keep(j->part, norms);
+    totals sums = totals_at(j->part);
+    for (int64_t t = 0; t < a->rows; t++) finish(mode, add, j->products, &a->last, j->norms + 3 * a->c, t, &sums);
+    keep(j->part, sums);
 }
 
 static void finish_as(const job *j, const aside *a) { FINISHED(j, finish_all, j, a) }
 
 /* ---- Pieces ---- */
 
-/* Adds the norm's sums of a group, at the block of channels that is c, to those of its piece. */
+/* Adds a group's sums at the block of channels that is c to those of its piece. */
 static void add_part(const job *j, double *sums, int64_t c) {
-    for (int64_t i = 0; i < BLOCK; i++) {
-        sums[c + i] += j->part[i / 2 + i % 2 * 16];
-        sums[j->s.c + c + i] += j->part[BLOCK + i / 2 + i % 2 * 16];
+    SIMD for (int64_t i = 0; i < 2 * BLOCK; i++) {
+        sums[2 * c + i] += j->part[i];
+        j->part[i] = 0;
     }
-    memset(j->part, 0, 2 * BLOCK * sizeof(float));
 }
 
 /* Fetches the elements [from, to) of a tile of dy. */
@@ -242,7 +248,7 @@ static void group(const job *j, int64_t pixel, int64_t rows, aside *a, double *s
             a->next = b + 1 < s->in ? moved(p, 0, BLOCK) : moved(p, all, -c);
             fetch_dy(dy + (all + t) * s->k, from, to);
             multiply_as(j, t < whole ? dy + t * s->k : j->few, j->u + c * s->k, a);
-            if (t == 0) add_part(j, sums, a->c);
+            if (t == 0 && j->mode != PLAIN) add_part(j, sums, a->c);
             a->last = p;
             a->c = c;
             a->rows = min64(TILE, rows - t);
@@ -271,16 +277,26 @@ static void add_pieces(const job *j, int64_t from, int64_t to) {
     }
 }
 
-/* Room is for four numbers a channel, the factors are in the first. */
-static norm_input norm_split(norm_input n, int64_t c, float *room) {
-    float *mean = room + c, *factor = mean + c, *beta = factor + c;
+/* factors: room for one number a channel. */
+static void lay_norms(float *norms, const ist_norm *norm, int64_t c, float *factors) {
+    norm_input n = norm_input_of(norm, c, factors);
     for (int64_t i = 0; i < c; i++) {
-        int64_t to = i / BLOCK * BLOCK + i % BLOCK / 2 + i % 2 * 16;
-        mean[to] = n.mean[i];
-        factor[to] = n.factor[i];
-        beta[to] = n.beta[i];
+        float *to = norms + i / BLOCK * 3 * BLOCK + place_of(i);
+        to[0] = n.mean[i];
+        to[BLOCK] = n.factor[i];
+        to[2 * BLOCK] = n.beta[i];
     }
-    return (norm_input){mean, factor, beta, n.relu};
+}
+
+/* The sums of all pieces, which lie in the place of the first one's, in the order of channels in that of the second's. */
+static void owe(const job *j, const ist_norm_gradient *g) {
+    double *sum = j->sums + 2 * j->s.c, *product = sum + j->s.c;
+    for (int64_t i = 0; i < j->s.c; i++) {
+        const double *from = j->sums + i / BLOCK * 2 * BLOCK + place_of(i);
+        sum[i] = from[0];
+        product[i] = from[BLOCK];
+    }
+    norm_gradient_owe(g, sum, product, j->s.pixels, j->s.c);
 }
 
 static void differentiate(const job *all, int64_t threads, char *room) {
@@ -318,16 +334,16 @@ int KERNEL(pointwise_backward_data)(const void *dy, const float *w, void *dx, in
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared_bytes(&s) + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    float *factors = (float *)((char *)scratch + weight_bytes(&s));
     job all = {.s = s, .dy = dy, .w = w, .at = {.dx = dx, .lddx = lddx}, .mode = PLAIN, .u = scratch};
-    all.sums = (double *)(factors + 4 * c);
+    all.norms = (float *)((char *)scratch + weight_bytes(&s));
+    all.sums = (double *)(all.norms + 4 * c);
     if (gradient) {
         all.at = (place){dx, gradient->x, gradient->add, lddx, gradient->ldx, gradient->ldadd};
-        all.norm = norm_split(norm_input_of(&gradient->norm, c, factors), c, factors);
-        all.mode = all.norm.relu ? NORM_RELU : NORM;
+        all.mode = gradient->norm.activation == IST_RELU ? NORM_RELU : NORM;
+        lay_norms(all.norms, &gradient->norm, c, all.norms + 3 * c);
     }
     differentiate(&all, threads, (char *)scratch + shared_bytes(&s));
-    if (gradient) norm_gradient_owe(gradient, all.sums, all.sums + c, pixels, c);
+    if (gradient) owe(&all, gradient);
 #else
     (void)dy, (void)w, (void)dx, (void)scratch;
 #endif
