@@ -8,9 +8,12 @@
 #include "winograd_ahead.h"
 #include "winograd_taps.h"
 
+/* So many tiles are multiplied at once if a column of points is. */
+#define PASS 3
+
 /* What a chunk's transformed input may take of the second cache, and the most groups in a chunk. */
 #define CHUNK_BYTES (400 << 10)
-#define CHUNK_GROUPS 4
+#define CHUNK_GROUPS 7
 
 /* What is so large is written past the caches. */
 #define STREAM_BYTES (16 << 20)
@@ -78,6 +81,11 @@ typedef struct job {
     float *sums;          /* [POINTS, TILES, BLOCK] */
 } job;
 
+/* A block of channels at one tap: its transformed tiles and weights, of the chunk's and of all first ones. */
+typedef struct unit {
+    const uint16_t *v, *u;
+} unit;
+
 /* ---- Weights: u = G g G' of every 3x3 ---- */
 
 /* The pieces [from, to): piece p is one output block and pair of channels. Which ones are a pair is as write_point has it. */
@@ -98,23 +106,34 @@ static void weights_range(const job *j, int64_t from, int64_t to) {
 
 /* ---- The products ---- */
 
-/* Of one group, point and output block: the sum over taps of planes v times u. */
-static __attribute__((noinline)) void multiply(const uint16_t *const *v, const uint16_t *const *u, int64_t taps,
-                                               int64_t blocks, float *sum) {
+/* A pair of channels of a tile, for all output channels. */
+INLINE __m512bh pair_at(const char *x) {
+    int32_t pair;
+    memcpy(&pair, x, 4);
+    return (__m512bh)_mm512_set1_epi32(pair);
+}
+
+/* A chunk of tiles at a plane of the output: where they are written, what they are the products of, and what is read next. */
+typedef struct chunk {
+    int64_t first, groups, count, z; /* groups, and the tiles in them */
+    spot spots[CHUNK_GROUPS * TILES];
+    unit *units;
+    int64_t many;
+    ahead next;
+} chunk;
+
+/* Of one group, point and output block: the sum over the units of v times u, so far into each of them. */
+static __attribute__((noinline)) void multiply(const unit *units, int64_t count, int64_t v, int64_t u, float *sum) {
     __m512 s[TILES][2];
     UNROLL for (int t = 0; t < TILES; t++) s[t][0] = s[t][1] = _mm512_setzero_ps();
-    for (int64_t tap = 0; tap < taps; tap++) {
-        const char *row = (const char *)v[tap], *column = (const char *)u[tap];
-        for (int64_t b = 0; b < blocks; b++, row += 2 * (POINTS * POINT - BLOCK)) {
-            for (const char *end = row + 2 * BLOCK; row < end; row += 4, column += 4 * BLOCK) {
-                __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
-                UNROLL for (int t = 0; t < TILES; t++) {
-                    int32_t pair;
-                    memcpy(&pair, row + t * 2 * BLOCK, 4);
-                    __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-                    s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
-                    s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
-                }
+    for (const unit *end = units + count; units < end; units++) {
+        const char *row = (const char *)(units->v + v), *column = (const char *)(units->u + u);
+        for (const char *last = row + 2 * BLOCK; row < last; row += 4, column += 4 * BLOCK) {
+            __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
+            UNROLL for (int t = 0; t < TILES; t++) {
+                __m512bh x = pair_at(row + t * 2 * BLOCK);
+                s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
+                s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
             }
         }
     }
@@ -124,39 +143,67 @@ static __attribute__((noinline)) void multiply(const uint16_t *const *v, const u
     }
 }
 
-/* A chunk of tiles at a plane of the output: where they are written, their input's planes by tap, NULL beside the input, and
- * what is read next. */
-typedef struct chunk {
-    int64_t first, groups, count, z; /* groups, and the tiles in them */
-    spot spots[CHUNK_GROUPS * TILES];
-    uint16_t **slots;
-    ahead next;
-} chunk;
-
-/* All points of group g of a chunk against one output block. */
-static void products(const job *j, chunk *k, int64_t g, int64_t block) {
-    int64_t taps = j->s.taps, group = j->s.in * POINTS * POINT;
-    for (int64_t point = 0; point < POINTS; point++) {
-        const uint16_t *v[taps], *u[taps];
-        int64_t n = 0;
-        for (int64_t tap = 0; tap < taps; tap++) {
-            if (!k->slots[tap]) continue;
-            v[n] = k->slots[tap] + g * group + point * POINT;
-            u[n++] = j->u + ((block * POINTS + point) * taps + tap) * j->s.weights;
+/* Of one unit, whose sums are few products each, a column of points at once for PASS tiles: combined along the height, which
+ * is the first half of A'm A, half as many are stored. A store of 64 bytes takes the time of two products (Zen 5). next: from
+ * a point's weights to those of the point below. */
+static __attribute__((noinline)) void multiply_column(const uint16_t *v, const uint16_t *u, int64_t next, float *sum) {
+    __m512 s[4][PASS][2];
+    UNROLL for (int p = 0; p < 4; p++)
+        UNROLL for (int t = 0; t < PASS; t++) s[p][t][0] = s[p][t][1] = _mm512_setzero_ps();
+    const char *row = (const char *)v, *high = (const char *)u, *low = high + 4 * next;
+    for (const char *last = row + 2 * BLOCK; row < last; row += 4, high += 4 * BLOCK, low += 4 * BLOCK) {
+        UNROLL for (int p = 0; p < 4; p++) {
+            const char *w = (p < 2 ? high : low) + p % 2 * 2 * next;
+            __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);
+            UNROLL for (int t = 0; t < PASS; t++) {
+                __m512bh x = pair_at(row + 2 * (4 * p * POINT + t * BLOCK));
+                s[p][t][0] = _mm512_dpbf16_ps(s[p][t][0], x, w0);
+                s[p][t][1] = _mm512_dpbf16_ps(s[p][t][1], x, w1);
+            }
         }
+    }
+    UNROLL for (int t = 0; t < PASS; t++)
+        UNROLL for (int half = 0; half < 2; half++) {
+            float *to = sum + t * BLOCK + half * LANES;
+            _mm512_storeu_ps(to, s[0][t][half] + s[1][t][half] + s[2][t][half]);
+            _mm512_storeu_ps(to + 4 * POINT, s[1][t][half] - s[2][t][half] - s[3][t][half]);
+        }
+}
+
+/* All points of `count` tiles of group g of a chunk against one output block, in one of the two ways. */
+static void all_products(const job *j, chunk *k, int64_t g, int64_t count, int64_t block) {
+    const spot *spots = k->spots + g * TILES;
+    for (int64_t point = 0; point < POINTS; point++) {
         fetch_ahead(&k->next);
-        if (point < min64(TILES, k->count - g * TILES)) fetch_output(&j->out, k->spots + g * TILES + point, block * BLOCK);
-        multiply(v, u, n, j->s.in, j->sums + point * POINT);
+        if (point < count) fetch_output(&j->out, spots + point, block * BLOCK);
+        multiply(k->units, k->many, g * j->s.in * POINTS * POINT + point * POINT,
+                 (block * POINTS + point) * j->s.taps * j->s.weights, j->sums + point * POINT);
     }
 }
 
-/* Writes what they gave. */
-static void write_group(const job *j, const chunk *k, int64_t g, int64_t block) {
-    const spot *spots = k->spots + g * TILES;
+static void few_products(const job *j, chunk *k, int64_t g, int64_t count, int64_t block) {
+    int64_t next = j->s.taps * j->s.weights;
+    const spot *spot = k->spots + g * TILES, *end = spot + count;
+    for (int64_t column = 0; column < 4; column++) {
+        const uint16_t *u = k->units->u + (block * POINTS + column) * next;
+        for (int64_t t = 0; t < count; t += PASS) {
+            int64_t at = column * POINT + t * BLOCK;
+            fetch_ahead(&k->next);
+            if (spot < end) fetch_output(&j->out, spot++, block * BLOCK);
+            multiply_column(k->units->v + g * j->s.in * POINTS * POINT + at, u, 4 * next, j->sums + at);
+        }
+    }
+}
+
+/* One group against one output block. */
+static void work_group(const job *j, chunk *k, int64_t g, int64_t block) {
     int64_t count = min64(TILES, k->count - g * TILES);
+    result r = {k->spots + g * TILES, count, block * BLOCK, j->sums};
     float *part = j->out.parts + (k->z * j->s.groups + k->first + g) * 2 * j->window->out_channels;
-    if (j->out.gradient) write_gradient(&j->out, spots, count, block * BLOCK, j->sums, part);
-    else write_plain(&j->out, spots, count, block * BLOCK, j->sums);
+    if (k->many == 1) few_products(j, k, g, count, block);
+    else all_products(j, k, g, count, block);
+    if (j->out.gradient) write_gradient(&j->out, k->many == 1, &r, part);
+    else write_plain(&j->out, k->many == 1, &r);
 }
 
 /* ---- Shares ---- */
@@ -166,24 +213,25 @@ static void write_group(const job *j, const chunk *k, int64_t g, int64_t block) 
 static void work_chunk(const job *j, chunk *k, int64_t start, int64_t end, int64_t block, int64_t last) {
     int64_t taps = j->s.taps, depth = j->window->in[0], pad = j->window->padding[0], done = start - pad;
     int64_t first = k->first * TILES, rest = j->s.tiles.columns - first;
-    uint16_t *slots[taps];
+    unit units[taps * j->s.in];
     k->count = min64(k->groups * TILES, rest);
-    k->slots = slots;
+    k->units = units;
     for (k->z = start; k->z < end; k->z++) {
+        k->many = 0;
         for (int64_t tap = 0; tap < taps; tap++) {
-            int64_t plane = k->z - pad + tap, in = plane >= 0 && plane < depth;
-            slots[tap] = in ? j->planes + plane % taps * j->s.plane : NULL;
-            if (in && plane >= done) transform_plane(&j->in, first, k->count, plane, slots[tap]);
+            int64_t plane = k->z - pad + tap;
+            if (plane < 0 || plane >= depth) continue;
+            uint16_t *to = j->planes + plane % taps * j->s.plane;
+            if (plane >= done) transform_plane(&j->in, first, k->count, plane, to);
+            for (int64_t c = 0; c < j->s.in; c++)
+                units[k->many++] = (unit){to + c * POINTS * POINT, j->u + tap * j->s.weights + c * BLOCK * BLOCK};
         }
         done = k->z - pad + taps;
         find_spots(&j->out, first, k->count, k->z, k->spots);
         k->next = ahead_of(&j->in, first, k->count, k->z, end, min64(j->s.chunk * TILES, rest - k->count),
                            (last - block) * POINTS * k->groups);
         for (int64_t b = block; b < last; b++)
-            for (int64_t g = 0; g < k->groups; g++) {
-                products(j, k, g, b);
-                write_group(j, k, g, b);
-            }
+            for (int64_t g = 0; g < k->groups; g++) work_group(j, k, g, b);
     }
 }
 

@@ -7,8 +7,8 @@
 
 #include "winograd_floats.h"
 
-/* A group: so many tiles are multiplied at once. */
-#define TILES 14
+/* A group: so many tiles lie beside each other once transformed. */
+#define TILES 12
 
 /* From one point to the next, in transformed planes and in sums: a constant, so that no address is computed. */
 #define POINT (TILES * BLOCK)

@@ -26,14 +26,18 @@ typedef struct output {
     float *parts; /* [plane, group, 2, out_channels]: sums over a group's pixels of dz and dz (x - mean) */
 } output;
 
-/* y of 16 channels, from their sums [POINTS, TILES, BLOCK]. */
-INLINE void transform_output(const float *m, lanes y[4]) {
+/* y of 16 channels, from their sums [4, 4, TILES, BLOCK]; or [2, 4, TILES, BLOCK], combined along the height already. */
+INLINE void transform_output(int combined, const float *m, lanes y[4]) {
     lanes s[8];
     UNROLL for (int i = 0; i < 4; i++) {
         lanes a = lanes_at(m + i * POINT), b = lanes_at(m + (4 + i) * POINT);
-        lanes c = lanes_at(m + (8 + i) * POINT), d = lanes_at(m + (12 + i) * POINT);
-        s[i] = a + b + c;
-        s[4 + i] = b - c - d;
+        if (!combined) {
+            lanes c = lanes_at(m + (8 + i) * POINT), d = lanes_at(m + (12 + i) * POINT);
+            a = a + b + c;
+            b = b - c - d;
+        }
+        s[i] = a;
+        s[4 + i] = b;
     }
     UNROLL for (int i = 0; i < 2; i++) {
         y[2 * i] = s[4 * i] + s[4 * i + 1] + s[4 * i + 2];
@@ -72,50 +76,58 @@ INLINE void write_pixel(const output *o, int relu, flow *f, int64_t pixel, int64
     else _mm512_storeu_si512(to, words);
 }
 
-/* `count` tiles of one group; the block of channels from c on. Adds to the sums in f, which the caller's copy keeps. */
-INLINE void write_tiles(const output *o, int relu, flow *f, const spot *spots, int64_t count, int64_t c, const float *sums) {
+/* What one group gave: `count` tiles, the block of channels from c on. */
+typedef struct result {
+    const spot *spots;
+    int64_t count, c;
+    const float *sums;
+} result;
+
+/* Adds to the sums in f. */
+INLINE void write_tiles(const output *o, int combined, int relu, flow *f, const result *r) {
+    flow here = *f; /* in registers */
     lanes bias[2] = {{0}};
     if (o->bias) {
-        bias[0] = lanes_at(o->bias + c);
-        bias[1] = lanes_at(o->bias + c + LANES);
+        bias[0] = lanes_at(o->bias + r->c);
+        bias[1] = lanes_at(o->bias + r->c + LANES);
     }
-    flow here = *f;
-    for (const spot *end = spots + count; spots < end; spots++, sums += BLOCK) {
-        int64_t at = spots->pixel, right = spots->right, below = spots->below;
+    const float *sums = r->sums;
+    for (const spot *s = r->spots, *end = s + r->count; s < end; s++, sums += BLOCK) {
+        int64_t at = s->pixel, right = s->right, below = s->below;
         lanes low[4], high[4];
-        transform_output(sums, low);
-        transform_output(sums + LANES, high);
+        transform_output(combined, sums, low);
+        transform_output(combined, sums + LANES, high);
         if (o->bias)
             UNROLL for (int i = 0; i < 4; i++) {
                 low[i] += bias[0];
                 high[i] += bias[1];
             }
-        write_pixel(o, relu, &here, at, c, low[0], high[0]);
-        if (right) write_pixel(o, relu, &here, at + right, c, low[1], high[1]);
-        if (below) write_pixel(o, relu, &here, at + below, c, low[2], high[2]);
-        if (right && below) write_pixel(o, relu, &here, at + right + below, c, low[3], high[3]);
+        write_pixel(o, relu, &here, at, r->c, low[0], high[0]);
+        if (right) write_pixel(o, relu, &here, at + right, r->c, low[1], high[1]);
+        if (below) write_pixel(o, relu, &here, at + below, r->c, low[2], high[2]);
+        if (right && below) write_pixel(o, relu, &here, at + right + below, r->c, low[3], high[3]);
     }
     *f = here;
 }
 
-static void write_plain(const output *o, const spot *spots, int64_t count, int64_t c, const float *sums) {
+static void write_plain(const output *o, int combined, const result *r) {
     flow none = {0};
-    write_tiles(o, -1, &none, spots, count, c, sums);
-}
-
-INLINE void write_flow(const output *o, int relu, const spot *spots, int64_t count, int64_t c, const float *sums, float *part) {
-    flow f = {norm_lanes_at(&o->norm, c), norm_lanes_at(&o->norm, c + LANES), {{0}}, {{0}}};
-    write_tiles(o, relu, &f, spots, count, c, sums);
-    UNROLL for (int i = 0; i < 2; i++) {
-        _mm512_storeu_ps(part + c + i * LANES, (__m512)f.sum[i]);
-        _mm512_storeu_ps(part + o->window->out_channels + c + i * LANES, (__m512)f.product[i]);
-    }
+    if (combined) write_tiles(o, 1, -1, &none, r);
+    else write_tiles(o, 0, -1, &none, r);
 }
 
 /* part: of the group's sums, [2, out_channels]. */
-static void write_gradient(const output *o, const spot *spots, int64_t count, int64_t c, const float *sums, float *part) {
-    if (o->norm.relu) write_flow(o, 1, spots, count, c, sums, part);
-    else write_flow(o, 0, spots, count, c, sums, part);
+static void write_gradient(const output *o, int combined, const result *r, float *part) {
+    int64_t k = o->window->out_channels;
+    flow f = {norm_lanes_at(&o->norm, r->c), norm_lanes_at(&o->norm, r->c + LANES), {{0}}, {{0}}};
+    if (combined && o->norm.relu) write_tiles(o, 1, 1, &f, r);
+    else if (combined) write_tiles(o, 1, 0, &f, r);
+    else if (o->norm.relu) write_tiles(o, 0, 1, &f, r);
+    else write_tiles(o, 0, 0, &f, r);
+    UNROLL for (int i = 0; i < 2; i++) {
+        _mm512_storeu_ps(part + r->c + i * LANES, (__m512)f.sum[i]);
+        _mm512_storeu_ps(part + k + r->c + i * LANES, (__m512)f.product[i]);
+    }
 }
 
 /* Where the tiles [first, first + count) of plane z are written. */
