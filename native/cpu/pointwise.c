@@ -5,10 +5,14 @@
  *
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
  */
+#include "measure.h"
 #include "pointwise.h"
 
 /* TILE pixels against BLOCK output channels: the sums fill the registers. */
 #define TILE 14
+
+/* Tiles whose statistics are taken in float32. */
+#define MEASURED_TILES 8
 
 /* How a convolution is cut. */
 typedef struct cut {
@@ -24,13 +28,14 @@ static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * s->c; }
 static int64_t tile_bytes(const cut *s) { return 2 * TILE * s->c; }
+static int64_t thread_bytes(const cut *s) { return 2 * tile_bytes(s) + measure_bytes(s->k); }
 
 int KERNEL(pointwise_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
     if (status) return status;
     REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);
     cut s = cut_of(pixels, c, k);
-    *bytes = shared_bytes(&s) + threads * 2 * tile_bytes(&s);
+    *bytes = shared_bytes(&s) + threads * thread_bytes(&s);
     return IST_OK;
 }
 
@@ -52,6 +57,8 @@ typedef struct job {
     uint16_t *y;
     int64_t ldy;
     char *tile[2]; /* [in block, TILE, BLOCK] */
+    int measured;
+    measure m;
 } job;
 
 /* ---- Weights ---- */
@@ -155,7 +162,9 @@ static void tile(const job *j, int64_t number, int64_t from, int64_t to, rows *n
         for (int64_t t = 0; t < TILE; t++) __builtin_prefetch(y + (TILE + t) * j->ldy, 1, 3);
         multiply_as(j, row, b, here < TILE ? room : y, here < TILE ? BLOCK : j->ldy, next);
         for (int64_t t = 0; here < TILE && t < here; t++) memcpy(y + t * j->ldy, room + t * BLOCK, 2 * BLOCK);
+        if (j->measured) measure_rows(&j->m, b * BLOCK, y, j->ldy, here);
     }
+    if (j->measured && number % MEASURED_TILES == 0) measure_flush(&j->m);
 }
 
 static void lay_tile(const job *j, rows *r) {
@@ -175,17 +184,22 @@ static void work(const job *j, int64_t first, int64_t last, int64_t from, int64_
         r = rows_of(j, t + 1, t + 1 < last ? j->tile[(t + 1) % 2] : NULL);
         tile(j, t, from, to, &r);
     }
+    if (j->measured) measure_flush(&j->m);
 }
 
+/* room: each thread's statistics, then each thread's tiles. */
 static void convolve(const job *all, int64_t threads, char *room) {
     const cut *s = &all->s;
+    char *tiles = room + threads * measure_bytes(s->k);
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
         share(s->out * 2 * s->in, 1, &from, &to);
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.tile[0] = room + omp_get_thread_num() * 2 * tile_bytes(s);
+        int64_t thread = omp_get_thread_num();
+        mine.m = measure_in(room + thread * measure_bytes(s->k), s->k);
+        mine.tile[0] = tiles + thread * 2 * tile_bytes(s);
         mine.tile[1] = mine.tile[0] + tile_bytes(s);
         share(s->tiles, 1, &from, &to);
         if (from < to) work(&mine, from, to, 0, s->out);
@@ -194,25 +208,29 @@ static void convolve(const job *all, int64_t threads, char *room) {
 #endif
 
 int KERNEL(pointwise)(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
-                      int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes) {
+                      int64_t ldy, float *mean, float *variance, int64_t pixels, int64_t c, int64_t k, void *scratch,
+                      int64_t bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
     if (!status) status = norm_check(__func__, norm);
     if (status) return status;
     REQUIRE(ldx >= c && ldy >= k, "%s: rows are %lld and %lld apart but %lld and %lld long", __func__, (long long)ldx,
             (long long)ldy, (long long)c, (long long)k);
     cut s = cut_of(pixels, c, k);
-    int64_t threads = min64((bytes - shared_bytes(&s)) / (2 * tile_bytes(&s)), omp_get_max_threads());
+    int64_t threads = min64((bytes - shared_bytes(&s)) / thread_bytes(&s), omp_get_max_threads());
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
-            (long long)(shared_bytes(&s) + 2 * tile_bytes(&s)));
+            (long long)(shared_bytes(&s) + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    job all = {.s = s, .x = x, .ldx = ldx, .mode = AS_IT_IS, .w = w, .bias = bias, .u = scratch, .y = y, .ldy = ldy};
+    job all = {.s = s, .x = x, .ldx = ldx, .mode = AS_IT_IS, .w = w, .bias = bias, .u = scratch, .y = y, .ldy = ldy,
+               .measured = mean != NULL};
     if (norm) {
         all.norm = norm_input_of(norm, c, (float *)((char *)scratch + weight_bytes(&s)));
         all.mode = all.norm.relu ? RECTIFIED : NORMALISED;
     }
-    convolve(&all, threads, (char *)scratch + shared_bytes(&s));
+    char *room = (char *)scratch + shared_bytes(&s);
+    convolve(&all, threads, room);
+    if (mean) measure_finish(room, threads, pixels, k, mean, variance);
 #else
-    (void)x, (void)w, (void)bias, (void)y, (void)scratch;
+    (void)x, (void)w, (void)bias, (void)y, (void)mean, (void)variance, (void)scratch;
 #endif
     return IST_OK;
 }

@@ -305,11 +305,13 @@ IST_API int ist_conv_dense(const ist_window *window, const float *x, const float
                            void *scratch, int64_t bytes);
 
 /* Convolution with one tap, in bf16: y [pixels,k] = norm(x) w' + bias. x bf16 [pixels,c], rows ldx apart; norm NULL: x as it is;
- * w float32 [k,c], rounded to bf16; bias float32 [k] or NULL; y bf16, rows ldy apart; c and k multiples of 32. On processors
- * with AVX-512 BF16; else IST_INVALID_ARGUMENT. scratch as ist_conv_dense. Bits do not depend on threads. */
+ * w float32 [k,c], rounded to bf16; bias float32 [k] or NULL; y bf16, rows ldy apart; mean and variance [k] of y, as
+ * ist_channel_statistics gives them, or both NULL; c and k multiples of 32. On processors with AVX-512 BF16; else
+ * IST_INVALID_ARGUMENT. scratch as ist_conv_dense. y's bits do not depend on threads. */
 IST_API int ist_pointwise_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
 IST_API int ist_pointwise(const void *x, int64_t ldx, const ist_norm *norm, const float *w, const float *bias, void *y,
-                          int64_t ldy, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
+                          int64_t ldy, float *mean, float *variance, int64_t pixels, int64_t c, int64_t k, void *scratch,
+                          int64_t bytes);
 
 /* Its data gradient: dx bf16 [pixels,c], rows lddx apart, = dy [pixels,k] w; gradient: of the norm that x went through, or
  * NULL. c and k multiples of 32. */

@@ -24,12 +24,14 @@ public final class PointwiseKernels {
      *
      * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
      * @param bias float32 {@code [k]} or NULL
+     * @param mean where to write the mean of each of y's channels, and {@code variance} theirs; or both NULL
      */
     public static void forward(MemorySegment x, long ldx, MemorySegment norm, MemorySegment w, MemorySegment bias,
-            MemorySegment y, long ldy, long pixels, long c, long k, MemorySegment scratch, long bytes) {
+            MemorySegment y, long ldy, MemorySegment mean, MemorySegment variance, long pixels, long c, long k,
+            MemorySegment scratch, long bytes) {
         try {
-            check("ist_pointwise", (int) Table.POINTWISE.invokeExact(x, ldx, norm, w, bias, y, ldy, pixels, c, k,
-                    scratch, bytes));
+            check("ist_pointwise", (int) Table.POINTWISE.invokeExact(x, ldx, norm, w, bias, y, ldy, mean,
+                    variance, pixels, c, k, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_pointwise", t);
         }

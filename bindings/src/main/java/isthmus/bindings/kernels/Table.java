@@ -66,7 +66,7 @@ final class Table {
     static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
     static final MethodHandle CONV_DENSE = LIBRARY.bind("ist_conv_dense", "ippppppl");
     static final MethodHandle CONV_DENSE_SCRATCH = LIBRARY.bind("ist_conv_dense_scratch", "iplp");
-    static final MethodHandle POINTWISE = LIBRARY.bind("ist_pointwise", "iplppppllllpl");
+    static final MethodHandle POINTWISE = LIBRARY.bind("ist_pointwise", "iplpppplpplllpl");
     static final MethodHandle POINTWISE_SCRATCH = LIBRARY.bind("ist_pointwise_scratch", "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS_SCRATCH = LIBRARY.bind(
             "ist_pointwise_backward_weights_scratch", "illllp");

@@ -47,7 +47,8 @@ class PointwiseForwardTest {
                 MemorySegment y = empty(arena, Kernels.BF16, rows).fill((byte) 0x11);
                 long bytes = scratch(arena, shape, threads);
                 MemorySegment scratch = arena.allocate(bytes, 64).fill((byte) 0xff); // NaNs, should they be read
-                PointwiseKernels.forward(x, ldx, norm, w, bias, y, ldy, shape[0], shape[1], shape[2], scratch, bytes);
+                PointwiseKernels.forward(x, ldx, norm, w, bias, y, ldy, NONE, NONE, shape[0], shape[1], shape[2],
+                        scratch, bytes);
                 return read(Kernels.BF16, y, rows);
             }
         }
@@ -100,6 +101,26 @@ class PointwiseForwardTest {
                         close(s[0] + " pixels, " + s[1] + " to " + s[2] + ", " + gap + " between", of.exact(),
                                 of.run(2), 1.01 / 256);
                     }
+    }
+
+    /** As the kernel that reads y for them gives them. */
+    @Test
+    void statisticsOfOutput() {
+        assumeTrue(served(), "no AVX-512 BF16 here");
+        for (int[] s : SHAPES)
+            try (Arena arena = Arena.ofConfined()) {
+                Case of = Case.of(arena, s, 8, true);
+                MemorySegment[] got = {empty(arena, Kernels.F32, s[2]), empty(arena, Kernels.F32, s[2])};
+                MemorySegment[] expected = {empty(arena, Kernels.F32, s[2]), empty(arena, Kernels.F32, s[2])};
+                MemorySegment y = empty(arena, Kernels.BF16, s[0] * of.ldy);
+                long bytes = scratch(arena, s, 2);
+                PointwiseKernels.forward(of.x, of.ldx, NONE, of.w, of.bias, y, of.ldy, got[0], got[1], s[0], s[1],
+                        s[2], arena.allocate(bytes, 64).fill((byte) 0xff), bytes);
+                Kernels.channelStatistics(Kernels.BF16, y, of.ldy, s[0], s[2], expected[0], expected[1]);
+                for (int i = 0; i < 2; i++)
+                    close(s[0] + " pixels, " + s[1] + " to " + s[2] + ", number " + i,
+                            Numbers.floats(expected[i], s[2]), Numbers.floats(got[i], s[2]), 1e-6);
+            }
     }
 
     /** As if batch norm had written what is read. */
@@ -170,13 +191,14 @@ class PointwiseForwardTest {
             long one = scratch(arena, new int[]{8, 32, 32}, 1);
             MemorySegment any = empty(arena, Kernels.F32, 1024);
             assertRefused((one - 1) + " bytes of scratch memory; one thread needs " + one,
-                    () -> PointwiseKernels.forward(any, 32, NONE, any, NONE, any, 32, 8, 32, 32, any, one - 1));
+                    () -> PointwiseKernels.forward(any, 32, NONE, any, NONE, any, 32, NONE, NONE, 8, 32, 32, any,
+                            one - 1));
             assertRefused("rows are 31 and 32 apart but 32 and 32 long",
-                    () -> PointwiseKernels.forward(any, 31, NONE, any, NONE, any, 32, 8, 32, 32, any, one));
+                    () -> PointwiseKernels.forward(any, 31, NONE, any, NONE, any, 32, NONE, NONE, 8, 32, 32, any, one));
             MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
             KernelStructs.putNorm(norm, any, any, any, any, EPSILON, Kernels.SILU);
             assertRefused("the norm's activation is " + Kernels.SILU,
-                    () -> PointwiseKernels.forward(any, 32, norm, any, NONE, any, 32, 8, 32, 32, any, one));
+                    () -> PointwiseKernels.forward(any, 32, norm, any, NONE, any, 32, NONE, NONE, 8, 32, 32, any, one));
         }
     }
 

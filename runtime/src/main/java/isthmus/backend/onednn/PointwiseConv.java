@@ -53,7 +53,8 @@ final class PointwiseConv {
             MemorySegment y = a.of(n.out(0));
             long ldy = a.stride(n.out(0));
             MemorySegment scratch = a.scratch();
-            return () -> PointwiseKernels.forward(x, ldx, norm, w, b, y, ldy, pixels, c, k, scratch, bytes);
+            return () -> PointwiseKernels.forward(x, ldx, norm, w, b, y, ldy, MemorySegment.NULL, MemorySegment.NULL,
+                    pixels, c, k, scratch, bytes);
         });
     }
 

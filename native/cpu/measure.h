@@ -1,0 +1,78 @@
+/*
+ * Mean and variance of each channel of a result in bf16, taken while what has just been written is still in the first cache.
+ * Each thread adds up in float32 for a while, then in float64; its sums are added in the order of threads.
+ */
+#ifndef IST_MEASURE_H
+#define IST_MEASURE_H
+
+#include "bf16.h"
+
+/* Channels whose sums stand together: those of even ones, of odd ones, and of the squares of both. */
+enum { MEASURED = 32 };
+
+/* One thread's sums of k channels: float32 [k / MEASURED, 4, 16], and float64 [2, k] in the channels' order. */
+typedef struct measure {
+    float *part;
+    double *sums;
+    int64_t k;
+} measure;
+
+static inline int64_t measure_bytes(int64_t k) { return 2 * k * 8 + 2 * k * 4; }
+
+/* In room of measure_bytes, at an address for float64; all zero. */
+static inline measure measure_in(void *room, int64_t k) {
+    memset(room, 0, (size_t)measure_bytes(k));
+    return (measure){(float *)((double *)room + 2 * k), room, k};
+}
+
+#if defined(__AVX512BF16__)
+/* Adds MEASURED channels, from channel c on, of some rows. */
+INLINE void measure_rows(const measure *m, int64_t c, const uint16_t *y, int64_t ldy, int64_t rows) {
+    float *part = m->part + 2 * c;
+    lanes even = lanes_at(part), odd = lanes_at(part + 16), evens = lanes_at(part + 32), odds = lanes_at(part + 48);
+    for (int64_t r = 0; r < rows; r++) {
+        __m512i pairs = _mm512_loadu_si512(y + r * ldy);
+        lanes a = (lanes)_mm512_slli_epi32(pairs, 16), b = (lanes)_mm512_and_si512(pairs, _mm512_set1_epi32(~0xffff));
+        even += a;
+        odd += b;
+        evens += a * a;
+        odds += b * b;
+    }
+    memcpy(part, &even, 64);
+    memcpy(part + 16, &odd, 64);
+    memcpy(part + 32, &evens, 64);
+    memcpy(part + 48, &odds, 64);
+}
+#endif
+
+/* Adds the float32 sums to the float64 ones: to be done every few dozen rows. */
+static inline void measure_flush(const measure *m) {
+    for (int64_t c = 0; c < m->k; c += MEASURED)
+        for (int64_t i = 0; i < 16; i++) {
+            float *part = m->part + 2 * c + i;
+            double *sum = m->sums + c + 2 * i, *square = sum + m->k;
+            sum[0] += part[0];
+            sum[1] += part[16];
+            square[0] += part[32];
+            square[1] += part[48];
+            part[0] = part[16] = part[32] = part[48] = 0;
+        }
+}
+
+/* From all threads' rooms, which stand end to end. */
+static inline void measure_finish(const void *rooms, int64_t threads, int64_t rows, int64_t k, float *mean,
+                                  float *variance) {
+    for (int64_t j = 0; j < k; j++) {
+        double sum = 0, square = 0;
+        for (int64_t t = 0; t < threads; t++) {
+            const double *sums = (const double *)((const char *)rooms + t * measure_bytes(k));
+            sum += sums[j];
+            square += sums[k + j];
+        }
+        double m = sum / (double)rows, v = square / (double)rows - m * m;
+        mean[j] = (float)m;
+        variance[j] = (float)(v < 0 ? 0 : v);
+    }
+}
+
+#endif
