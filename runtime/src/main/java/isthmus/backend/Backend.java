@@ -46,6 +46,11 @@ public interface Backend extends AutoCloseable {
      */
     default boolean joinsNorm(Node reader, Precision precision) { return false; }
 
+    /** Whether the backend's kernel of a node takes the statistics of what it writes; see {@link isthmus.op.Measured}. */
+    default boolean measures(Node node, Precision precision) {
+        return false;
+    }
+
     /**
      * Whether the node's kernel reads or writes this value where its rows (each one position's channels) are further apart
      * than they are long, and begin at any element that {@link #rowAlignment} allows: {@link Addresses#stride}.

@@ -4,6 +4,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Conv;
 import isthmus.op.GatedNorm;
 import isthmus.op.GroupNorm;
+import isthmus.op.Measured;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
 import isthmus.op.Normalization;
@@ -21,8 +22,11 @@ public final class NormRows {
      * Whether a kernel takes rows of x (and dx, and what is added to it) further apart than they are long; and single rows, of
      * one number a channel, wherever they begin. See {@link Backend#takesRowsApart}.
      */
-    public static boolean takesRowsApart(Node n, Value v) {
-        return switch (n.op()) {
+    public static boolean takesRowsApart(Node n, Value v) { return takesRowsApart(n.op(), n, v); }
+
+    private static boolean takesRowsApart(Op op, Node n, Value v) {
+        return switch (op) {
+            case Measured m -> isRow(v) || takesRowsApart(m.op(), n, v);
             case ChannelStatistics s -> true;
             case UpdateStatistics s -> true;
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());

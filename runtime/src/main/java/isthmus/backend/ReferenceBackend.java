@@ -34,6 +34,9 @@ public final class ReferenceBackend implements Backend {
     }
 
     @Override
+    public boolean measures(Node node, Precision precision) { return node.op() instanceof Conv; }
+
+    @Override
     public boolean joinsNorm(Node reader, Precision precision) { return true; }
 
     @Override

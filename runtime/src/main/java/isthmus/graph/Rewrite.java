@@ -21,6 +21,8 @@ public enum Rewrite {
     LINEAR_RELU,
     /** Batch normalisation on the way into a convolution or an average, its backward pass on the way back; see {@link JoinNorms}. */
     NORMS_ON_THE_WAY,
+    /** Statistics of a convolution's result while it is written; see {@link JoinStatistics}. */
+    STATISTICS_ON_THE_WAY,
     /** Cheap values are computed again rather than kept; see {@link Recompute}. */
     RECOMPUTE,
     /** Parts of a concatenation lie inside it, and slices inside what they are cut from; see {@link Layout}. */

@@ -1,6 +1,5 @@
 package isthmus.op;
 
-import isthmus.tensor.Shape;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -45,22 +44,15 @@ public record Normalized(Normalize norm, Op op) implements Op {
 
     @Override
     public void reference(Reference r) {
-        Part a = Part.zeros(r.inShape(0));
-        norm.reference(new Parts(r, inputs(r, 0, OPERANDS), List.of(a)));
-        List<Part> in = inputs(r, OPERANDS, r.inputs());
+        Parts.Part a = Parts.zeros(r.inShape(0));
+        norm.reference(new Parts(r, Parts.inputs(r, 0, OPERANDS), List.of(a)));
+        List<Parts.Part> in = Parts.inputs(r, OPERANDS, r.inputs());
         in.addFirst(a);
-        op.reference(new Parts(r, in, outputs(r, op.infer(in.stream().map(Part::spec).toList()).size())));
+        op.reference(new Parts(r, in, outputs(r, op.infer(in.stream().map(Parts.Part::spec).toList()).size())));
     }
 
-    private static List<Part> inputs(Reference r, int from, int to) {
-        List<Part> in = new ArrayList<>();
-        for (int i = from; i < to; i++)
-            in.add(new Part(r.in(i), r.inShape(i)));
-        return in;
-    }
-
-    private static List<Part> outputs(Reference r, int count) {
-        return IntStream.range(0, count).mapToObj(i -> new Part(r.out(i), r.outShape(i))).toList();
+    private static List<Parts.Part> outputs(Reference r, int count) {
+        return IntStream.range(0, count).mapToObj(i -> Parts.out(r, i)).toList();
     }
 
     /**
@@ -106,16 +98,16 @@ public record Normalized(Normalize norm, Op op) implements Op {
 
         @Override
         public void reference(Reference r) {
-            Part dy = Part.zeros(r.inShape(0));
-            op.reference(new Parts(r, inputs(r, OPERANDS, operandsEnd(r.inputs())), List.of(dy)));
+            Parts.Part dy = Parts.zeros(r.inShape(0));
+            op.reference(new Parts(r, Parts.inputs(r, OPERANDS, operandsEnd(r.inputs())), List.of(dy)));
             int spatial = (int) r.inShape(0).elementsFrom(2);
             int channels = r.inShape(0).dim(1);
             double[] sum = new double[channels];
             double[] product = new double[channels];
-            for (int i = 0; i < dy.values.length; i++) {
+            for (int i = 0; i < dy.values().length; i++) {
                 int c = i / spatial % channels;
                 double h = (r.in(0)[i] - r.in(1)[c]) * inverse(r, c);
-                double dz = dy.values[i] * norm.activation().slope(h * r.in(3)[c] + r.in(4)[c]);
+                double dz = dy.values()[i] * norm.activation().slope(h * r.in(3)[c] + r.in(4)[c]);
                 sum[c] += dz;
                 product[c] += dz * h;
                 r.out(0)[i] = (float) (r.in(3)[c] * inverse(r, c) * dz + (adds ? r.in(added(r.inputs()))[i] : 0));
@@ -158,40 +150,5 @@ public record Normalized(Normalize norm, Op op) implements Op {
                 r.out(0)[i] = r.in(0)[i] + r.in(2)[c] * r.in(1)[i] + r.in(3)[c];
             }
         }
-    }
-
-    /** Values that an op within this one reads or writes. */
-    @SuppressWarnings("ArrayRecordComponent") // never compared
-    private record Part(float[] values, Shape shape) {
-        static Part zeros(Shape s) { return new Part(new float[Math.toIntExact(s.elements())], s); }
-
-        Spec spec() { return new Spec(shape, Kind.ACTIVATION); }
-    }
-
-    /** The naive computation of an op within this one. */
-    private record Parts(Reference whole, List<Part> in, List<Part> out) implements Reference {
-        @Override
-        public float[] in(int i) { return in.get(i).values; }
-
-        @Override
-        public float[] out(int i) { return out.get(i).values; }
-
-        @Override
-        public Shape inShape(int i) { return in.get(i).shape; }
-
-        @Override
-        public Shape outShape(int i) { return out.get(i).shape; }
-
-        @Override
-        public int inputs() { return in.size(); }
-
-        @Override
-        public long seed() { return whole.seed(); }
-
-        @Override
-        public long step() { return whole.step(); }
-
-        @Override
-        public float lossScale() { return whole.lossScale(); }
     }
 }

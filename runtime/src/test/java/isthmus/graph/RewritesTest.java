@@ -21,6 +21,7 @@ import isthmus.op.GatedNorm;
 import isthmus.op.Kind;
 import isthmus.op.LinearRelu;
 import isthmus.op.MaxPool;
+import isthmus.op.Measured;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
 import isthmus.op.Normalize;
@@ -40,6 +41,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
@@ -53,6 +55,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is rewritten computes the same, and is rewritten. */
 class RewritesTest {
+    private static final Set<Rewrite> ON_THE_WAY = EnumSet.of(Rewrite.NORMS_ON_THE_WAY, Rewrite.STATISTICS_ON_THE_WAY);
+    private static final String PASSES_APART = "-norms-on-the-way,-statistics-on-the-way";
     private static Backend cpu;
     /** The emulated one; null where it is not built. */
     private static Backend cuda;
@@ -116,7 +120,7 @@ class RewritesTest {
         try (ReferenceBackend naive = new ReferenceBackend()) {
             Map<String, float[]> expected = run(seed, 1, naive, Rewrites.only());
             Rewrites joined = Rewrites.only(Rewrite.NORM_FUSION, Rewrite.SHARED_STATISTICS, Rewrite.GRADIENT_SUMS,
-                    Rewrite.NORMS_ON_THE_WAY);
+                    Rewrite.NORMS_ON_THE_WAY, Rewrite.STATISTICS_ON_THE_WAY);
             Map<String, float[]> got = run(seed, 1, naive, joined);
             assertEquals(expected.keySet(), got.keySet());
             expected.forEach((what, values) -> assertArrayEquals(values, got.get(what), Trial.scale(values) * 5e-4f,
@@ -213,9 +217,9 @@ class RewritesTest {
         Rewrites without = Rewrites.parse("-" + r.option());
         assertEquals(EnumSet.complementOf(EnumSet.of(r)), without.applied());
         // Where norms are joined to convolutions little is left for others.
-        boolean joins = r == Rewrite.NORMS_ON_THE_WAY;
-        Facts with = facts(joins ? Rewrites.all() : Rewrites.parse("-norms-on-the-way"), "densenet121", backend);
-        Facts but = facts(joins ? without : Rewrites.parse("-norms-on-the-way,-" + r.option()), "densenet121", backend);
+        boolean joins = ON_THE_WAY.contains(r);
+        Facts with = facts(joins ? Rewrites.all() : Rewrites.parse(PASSES_APART), "densenet121", backend);
+        Facts but = facts(joins ? without : Rewrites.parse(PASSES_APART + ",-" + r.option()), "densenet121", backend);
         switch (r) {
             case NORM_FUSION -> assertTrue(with.normsAndRelus == 121 && but.normsAndRelus == 242);
             case POOL_FIRST -> assertTrue(with.convFlops < 0.95 * but.convFlops && with.pooledConvs == 3);
@@ -228,6 +232,8 @@ class RewritesTest {
                 assertEquals(joinsNorms(backend) ? 116 + 3 : 0, with.joined);
                 assertEquals(joinsNorms(backend), with.arena < but.arena && with.copiedBytes < but.copiedBytes);
             }
+            case STATISTICS_ON_THE_WAY ->
+                assertEquals(joinsNorms(backend), with.statisticsBytes < 0.8 * but.statisticsBytes);
             case LINEAR_RELU -> assertEquals(0, with.linearRelus); // ConvNet2's, below
             case CHANNEL_BLOCKS -> assertTrue(with.copiedBytes < 0.5 * but.copiedBytes, with + " " + but);
             case IN_PLACE -> assertTrue(with.inPlace > 100 && but.inPlace == 0);
@@ -287,8 +293,8 @@ class RewritesTest {
                                 .root(n.out(0))))
                         .count(),
                 count(nodes, LinearRelu.class),
-                nodes.stream().filter(n -> n.op() instanceof Normalized z && !(z.op() instanceof Conv.BackwardWeights))
-                        .count());
+                nodes.stream().map(n -> n.op() instanceof Measured m ? m.op() : n.op())
+                        .filter(op -> op instanceof Normalized z && !(z.op() instanceof Conv.BackwardWeights)).count());
     }
 
     /** The rewrite alone would not say that none are left: on a device, layers write to their places themselves. */

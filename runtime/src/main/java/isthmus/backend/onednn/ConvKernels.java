@@ -45,6 +45,8 @@ final class ConvKernels {
             return Optional.of(DenseConv.forward(n, dnnl.threads));
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
             return Optional.of(WinogradConv.forward(n, dnnl.threads));
+        if (types.apply(n.in(0)) == DType.BF16 && servesPointwise(op, n))
+            return Optional.of(PointwiseConv.forward(n, dnnl.threads));
         return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> OwnConv.DIRECT.forward(n, types));
     }
 
@@ -52,6 +54,9 @@ final class ConvKernels {
         Conv.BackwardData op = (Conv.BackwardData) n.op();
         if (Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), types))
             return Optional.of(WinogradConv.backwardData(n, dnnl.threads));
+        if (types.apply(n.in(0)) == DType.BF16
+                && PointwiseConv.serves(op.window(), op.groups(), op.x().dim(1), n.in(0).shape().dim(1)))
+            return Optional.of(PointwiseConv.backwardData(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardData(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardData(n, types));
     }
@@ -73,10 +78,18 @@ final class ConvKernels {
         Conv op = (Conv) n.op();
         Value x = n.in(0);
         Value y = n.out(0);
-        if (op.window().volume() == 1)
-            return PointwiseConv.serves(op.window(), op.groups(), x.shape().dim(1), y.shape().dim(1));
+        if (op.window().volume() == 1) return servesPointwise(op, n);
         return Winograd.serves(op.window(), op.groups(), x, y, v -> DType.BF16)
                 && Winograd.paysForWeights(y.shape(), n.in(1).shape());
+    }
+
+    private static boolean servesPointwise(Conv op, Node n) {
+        return PointwiseConv.serves(op.window(), op.groups(), n.in(0).shape().dim(1), n.out(0).shape().dim(1));
+    }
+
+    /** Whether our kernel of a node in bf16 takes the statistics of its result. */
+    static boolean measures(Node n) {
+        return Operands.of(n).op() instanceof Conv op && servesPointwise(op, n);
     }
 
     /** The kernel of an op that normalises on the way, for what {@link #joinsNorm} has said yes to. */

@@ -29,6 +29,7 @@ import isthmus.op.GroupNorm;
 import isthmus.op.Linear;
 import isthmus.op.LossScale;
 import isthmus.op.MaxPool;
+import isthmus.op.Measured;
 import isthmus.op.Multiply;
 import isthmus.op.Node;
 import isthmus.op.Normalize;
@@ -62,8 +63,9 @@ final class CpuBackend implements Backend {
             Map.entry(Conv.class, CpuBackend::conv),
             Map.entry(Conv.BackwardData.class, CpuBackend::convBackwardData),
             Map.entry(Conv.BackwardWeights.class, CpuBackend::convBackwardWeights),
-            Map.entry(Normalized.class, (d, n, t) -> joined(d, n, ((Normalized) n.op()).op())),
-            Map.entry(Normalized.Gradient.class, (d, n, t) -> joined(d, n, ((Normalized.Gradient) n.op()).op())),
+            Map.entry(Measured.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
+            Map.entry(Normalized.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
+            Map.entry(Normalized.Gradient.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
             Map.entry(Normalized.Settle.class, own(NormKernels::settle)),
             Map.entry(Linear.class, LinearKernels::forward),
             Map.entry(Linear.BackwardData.class, LinearKernels::backwardData),
@@ -189,6 +191,11 @@ final class CpuBackend implements Backend {
             case AvgPool p -> PoolKernels.joinsNorm(p, reader.in(0).shape());
             default -> false;
         };
+    }
+
+    @Override
+    public boolean measures(Node node, Precision precision) {
+        return precision == Precision.BF16 && ConvKernels.measures(node);
     }
 
     @Override

@@ -3,6 +3,7 @@ package isthmus.backend.onednn;
 import isthmus.backend.Addresses;
 import isthmus.bindings.kernels.KernelStructs;
 import isthmus.op.Conv;
+import isthmus.op.Measured;
 import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.Normalized;
@@ -17,11 +18,14 @@ record Operands(Node node, Optional<Normalize> norm, Op op) {
     /** Mean, variance, gamma, beta. */
     private static final int NORM = 4;
 
-    static Operands of(Node n) {
-        return switch (n.op()) {
+    static Operands of(Node n) { return of(n, n.op()); }
+
+    private static Operands of(Node n, Op op) {
+        return switch (op) {
+            case Measured m -> of(n, m.op());
             case Normalized z -> new Operands(n, Optional.of(z.norm()), z.op());
             case Normalized.Gradient d -> new Operands(n, Optional.of(d.norm()), d.op());
-            default -> new Operands(n, Optional.empty(), n.op());
+            default -> new Operands(n, Optional.empty(), op);
         };
     }
 
@@ -46,6 +50,16 @@ record Operands(Node node, Optional<Normalize> norm, Op op) {
 
     /** A data gradient's weight. */
     Value weight() { return norm.isPresent() ? operand(2) : node.in(1); }
+
+    /** Where a result's mean goes; NULL if nobody takes it. */
+    MemorySegment mean(Addresses a) {
+        return node.op() instanceof Measured ? a.of(node.out(1)) : MemorySegment.NULL;
+    }
+
+    /** The same for its variance. */
+    MemorySegment variance(Addresses a) {
+        return node.op() instanceof Measured ? a.of(node.out(2)) : MemorySegment.NULL;
+    }
 
     /** The C library's form of the norm; NULL if there is none. */
     MemorySegment norm(Addresses a, Arena constants) {

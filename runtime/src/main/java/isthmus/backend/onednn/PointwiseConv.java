@@ -53,8 +53,10 @@ final class PointwiseConv {
             MemorySegment y = a.of(n.out(0));
             long ldy = a.stride(n.out(0));
             MemorySegment scratch = a.scratch();
-            return () -> PointwiseKernels.forward(x, ldx, norm, w, b, y, ldy, MemorySegment.NULL, MemorySegment.NULL,
-                    pixels, c, k, scratch, bytes);
+            MemorySegment mean = site.mean(a);
+            MemorySegment variance = site.variance(a);
+            return () -> PointwiseKernels.forward(x, ldx, norm, w, b, y, ldy, mean, variance, pixels, c, k, scratch,
+                    bytes);
         });
     }
 
