@@ -1,9 +1,11 @@
 /*
- * Convolution in bf16 by Winograd's F(2x2,3x3), for processors whose bf16 products are the limit (AVX-512 BF16; with AMX they
- * are not). For each of the 16 points of a transformed tile: tiles x channels times channels x output channels, summed in
- * float32. Tiles are taken a chunk at a time, so that what is between the transforms stays in the second cache.
+ * Convolution in bf16 by Winograd's F(2x2,3x3), for processors whose bf16 products are the limit (AVX-512 BF16; with AMX
+ * they are not). For each of the 16 points of a transformed tile: tiles x channels times channels x output channels, summed
+ * in float32. Tiles are transformed a chunk at a time, which stays in the second cache, and multiplied a group at a time,
+ * whose sums stay in the first one until they are transformed and written.
  *
- * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
+ * A sum does not depend on how the work is cut, so neither do its bits on the number of threads; those through a norm's
+ * backward pass, over pixels, are summed by groups.
  */
 #include "winograd_ahead.h"
 #include "winograd_taps.h"
@@ -88,7 +90,7 @@ typedef struct unit {
 
 /* ---- Weights: u = G g G' of every 3x3 ---- */
 
-/* The pieces [from, to): piece p is one output block and pair of channels. Which ones are a pair is as write_point has it. */
+/* The pieces [from, to): piece p is one output block and pair of channels. Which are a pair is as write_point has it. */
 static void weights_range(const job *j, int64_t from, int64_t to) {
     int64_t c = j->window->channels, k = j->window->out_channels, taps = j->s.taps;
     int64_t across = (j->turned ? 1 : c) * taps * 9, along = (j->turned ? k : 1) * taps * 9;
@@ -113,7 +115,7 @@ INLINE __m512bh pair_at(const char *x) {
     return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-/* A chunk of tiles at a plane of the output: where they are written, what they are the products of, and what is read next. */
+/* A chunk of tiles at a plane of the output: where they are written, what they are products of, and what is read next. */
 typedef struct chunk {
     int64_t first, groups, count, z; /* groups, and the tiles in them */
     spot spots[CHUNK_GROUPS * TILES];
@@ -143,9 +145,9 @@ static __attribute__((noinline)) void multiply(const unit *units, int64_t count,
     }
 }
 
-/* Of one unit, whose sums are few products each, a column of points at once for PASS tiles: combined along the height, which
- * is the first half of A'm A, half as many are stored. A store of 64 bytes takes the time of two products (Zen 5). next: from
- * a point's weights to those of the point below. */
+/* Of one unit, whose sums are few products each, a column of points at once for PASS tiles: combined along the height,
+ * which is the first half of A'm A, half as many are stored. A store of 64 bytes takes the time of two products (Zen 5).
+ * next: from a point's weights to those of the point below. */
 static __attribute__((noinline)) void multiply_column(const uint16_t *v, const uint16_t *u, int64_t next, float *sum) {
     __m512 s[4][PASS][2];
     UNROLL for (int p = 0; p < 4; p++)

@@ -44,7 +44,7 @@ static ahead ahead_of(const input *in, int64_t first, int64_t count, int64_t z, 
 }
 
 INLINE void fetch_ahead(ahead *a) {
-    for (int64_t i = min64(a->left, a->per); i > 0; i--, a->left--, a->at += 2 * BLOCK) __builtin_prefetch(a->at, 0, 2);
+    for (int64_t i = min64(a->left, a->per); i > 0; i--, a->left--, a->at += 2 * BLOCK) __builtin_prefetch(a->at, 0, 3);
 }
 
 #endif

@@ -9,7 +9,7 @@
 
 #if defined(__AVX512BF16__)
 
-/* Where a tile is written: its first pixel, how far the next one to the right is and the next one below, 0 if there is none. */
+/* Where a tile is written: its first pixel, how far the next one to the right is and the one below, 0 if there is none. */
 typedef struct spot {
     int64_t pixel, right, below;
 } spot;
