@@ -24,6 +24,12 @@ INLINE floats floats_of(__m512i x) {
 INLINE floats plus(floats a, floats b) { return (floats){a.even + b.even, a.odd + b.odd}; }
 INLINE floats minus(floats a, floats b) { return (floats){a.even - b.even, a.odd - b.odd}; }
 
+/* minus by the multipliers, which have nothing to do where there are only sums. */
+INLINE floats minus_product(floats a, floats b) {
+    __m512 one = _mm512_set1_ps(1);
+    return (floats){_mm512_fnmadd_ps(b.even, one, a.even), _mm512_fnmadd_ps(b.odd, one, a.odd)};
+}
+
 /* A norm with its numbers in the order of floats, block by block of channels; y = max(z, least). */
 typedef struct split_norm {
     int on; /* whether there is one */

@@ -61,13 +61,13 @@ static void transform_tiles(const strip *s, int64_t column, int64_t count, int64
     for (to += at * BLOCK; count > 0; count--, to += BLOCK) {
         combine(s, column += 2, c);
         UNROLL for (int i = 0; i < 4; i++) {
-            write_point(to + 4 * i * POINT, minus(a[i], c[i]));
+            write_point(to + 4 * i * POINT, minus_product(a[i], c[i]));
             write_point(to + (4 * i + 1) * POINT, plus(b[i], c[i]));
             write_point(to + (4 * i + 2) * POINT, minus(c[i], b[i]));
         }
         combine(s, column + 1, d);
         UNROLL for (int i = 0; i < 4; i++) {
-            write_point(to + (4 * i + 3) * POINT, minus(b[i], d[i]));
+            write_point(to + (4 * i + 3) * POINT, minus_product(b[i], d[i]));
             a[i] = c[i];
             b[i] = d[i];
         }
