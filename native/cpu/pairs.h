@@ -6,23 +6,11 @@
 #define IST_PAIRS_H
 
 #include "norm_input.h"
-
-/* Channels in a vector of bf16. */
-#define WORDS 32
+#include "settle.h"
 
 #if defined(__AVX512BF16__)
-/* Masks of the first n channels of a vector. */
-INLINE __mmask16 first_lanes(int64_t n) { return (__mmask16)(n >= 16 ? 0xffff : n > 0 ? (1 << n) - 1 : 0); }
+/* The mask of the first n channels of a vector. */
 INLINE __mmask32 first_words(int64_t n) { return n >= WORDS ? 0xffffffff : n > 0 ? (1u << n) - 1 : 0; }
-
-/* WORDS channels in float32: even ones, odd ones, as shifting splits them. */
-typedef struct floats {
-    lanes even, odd;
-} floats;
-
-INLINE floats floats_of(__m512i x) {
-    return (floats){(lanes)_mm512_slli_epi32(x, 16), (lanes)_mm512_and_si512(x, _mm512_set1_epi32(-65536))};
-}
 
 /* Which words of two pixels make 16 pairs, of the channels from `first` on; `split`: even channels lie before odd ones. */
 INLINE __m512i pair_order(int split, int first) {
@@ -45,14 +33,6 @@ INLINE void write_pairs(int split, __m512i a, __m512i b, char *to, char *high) {
 typedef struct norm_words {
     norm_lanes even, odd;
 } norm_words;
-
-/* At most WORDS numbers, n of them there, split. */
-INLINE floats split_floats(const float *v, int64_t n) {
-    __m512 low = _mm512_maskz_loadu_ps(first_lanes(n), v), high = _mm512_maskz_loadu_ps(first_lanes(n - 16), v + 16);
-    __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    return (floats){(lanes)_mm512_permutex2var_ps(low, even, high), (lanes)_mm512_permutex2var_ps(low, odd, high)};
-}
 
 INLINE norm_words norm_words_at(const norm_input *n, int64_t j, int64_t count) {
     floats mean = split_floats(n->mean + j, count), factor = split_floats(n->factor + j, count);

@@ -1,7 +1,8 @@
 /*
  * The weight gradient of a convolution with one tap, in bf16: dw [k,c] = dy' norm(x), sums over all pixels in float32.
  * Pixels are laid side by side in pairs first, a chunk of them at a time: all of dy's channels, which stay in the second
- * cache, and a block of x's, which stays in the first one while all of dy's come by. The norm is done on the way.
+ * cache, and a block of x's, which stays in the first one while all of dy's come by. The norm is done on the way, and what dy
+ * is owed is paid.
  *
  * Pixels are cut into slices and chunks by the shape alone, and slices are added in order: the bits do not depend on the
  * threads. Threads share tiles of all slices' sums.
@@ -80,6 +81,7 @@ typedef struct job {
     const uint16_t *x, *dy;
     int64_t ldx;
     const norm_input *norm; /* NULL: none */
+    const ist_owed *owed;   /* NULL: nothing */
     float *dw, *slices;
     char *xs, *ds; /* [PAIRS, BLOCK, 2]; [panel, PAIRS, PANEL, 2] */
 } job;
@@ -96,9 +98,26 @@ INLINE __m512i take_words(const uint16_t *x, int64_t n) {
     return n >= WORDS ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi16(first_words(n), x);
 }
 
+/* At most WORDS channels of dy, n of them there, with what they are owed. */
+INLINE void pack_settled(const job *j, const chunk *at, int64_t first, int64_t n, char *to) {
+    int64_t k = j->s.k, ldx = j->owed->ldx;
+    const uint16_t *dy = j->dy + at->pixel * k + first, *x = (const uint16_t *)j->owed->x + at->pixel * ldx + first;
+    owed_words o = owed_words_at(j->owed, first, n);
+    for (int64_t pixels = at->end - at->pixel; pixels > 0; pixels -= 2, dy += 2 * k, x += 2 * ldx, to += 4 * PANEL) {
+        __m512i a = settle_split(take_words(dy, n), take_words(x, n), o), b = _mm512_setzero_si512();
+        if (pixels > 1) b = settle_split(take_words(dy + k, n), take_words(x + ldx, n), o);
+        write_pairs(1, a, b, to, to + PANEL_BYTES);
+    }
+}
+
 /* The dy of a group of output channels. */
 static void pack_rows(const job *j, const chunk *at, int64_t group) {
     int64_t first = group * j->s.parts * ROWS, n = min64(j->s.parts * ROWS, j->s.k - first), k = j->s.k;
+    if (j->owed) {
+        for (int64_t i = 0; i < n; i += WORDS)
+            pack_settled(j, at, first + i, n - i, j->ds + i / PANEL * PANEL_BYTES);
+        return;
+    }
     const uint16_t *dy = j->dy + at->pixel * k + first;
     char *to = j->ds;
     for (int64_t pixels = at->end - at->pixel; pixels > 0; pixels -= 2, dy += 2 * k, to += 4 * PANEL)
@@ -154,9 +173,9 @@ INLINE void fetch(ahead *a) {
     for (int64_t i = a->each; i > 0; i--, a->line += a->rate) __builtin_prefetch(a->at + (a->line >> PART) * a->step);
 }
 
-/* The next block of x, the next chunk's dy. */
+/* The next block of x, the next chunk's dy and what it is owed. */
 typedef struct reading {
-    ahead x, dy;
+    ahead x, dy, owed;
 } reading;
 
 /* Pairs that are multiplied between fetches. */
@@ -167,6 +186,13 @@ INLINE int64_t runs_of(const chunk *at) { return (at->end - at->pixel) / (2 * RU
 static ahead dy_ahead(const job *j, const chunk *at, int64_t tiles) {
     int64_t words = (at->after - at->end) * j->s.k;
     return ahead_of(j->dy + at->end * j->s.k, WORDS, over(words, WORDS), tiles * runs_of(at));
+}
+
+/* Not between other things, which would be fetched as well. */
+static ahead owed_ahead(const job *j, const chunk *at, int64_t tiles) {
+    int64_t words = (at->after - at->end) * j->s.k;
+    if (!j->owed || j->owed->ldx != j->s.k) return ahead_of(NULL, 0, 0, 0);
+    return ahead_of((const uint16_t *)j->owed->x + at->end * j->s.k, WORDS, over(words, WORDS), tiles * runs_of(at));
 }
 
 /* After the block of the tile, of the tiles [from, to). */
@@ -218,6 +244,7 @@ static __attribute__((noinline)) void multiply(const char *d, const char *x, int
     for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK) {
         fetch(&next->x);
         fetch(&next->dy);
+        fetch(&next->owed);
         UNROLL for (int p = 0; p < RUN; p++) add_products(s, d + p * 4 * PANEL, x + p * 4 * BLOCK);
     }
     for (; pairs > 0; pairs--, d += 4 * PANEL, x += 4 * BLOCK) add_products(s, d, x);
@@ -227,7 +254,7 @@ static __attribute__((noinline)) void multiply(const char *d, const char *x, int
 /* A chunk against the tiles [from, to) of a group. */
 static void work_chunk(const job *j, const chunk *at, int64_t group, int64_t from, int64_t to, int add, float *sums) {
     const cut *s = &j->s;
-    reading next = {.dy = dy_ahead(j, at, to - from)};
+    reading next = {.dy = dy_ahead(j, at, to - from), .owed = owed_ahead(j, at, to - from)};
     pack_rows(j, at, group);
     for (int64_t tile = from; tile < to; tile++) {
         int64_t block = tile / s->parts, part = tile % s->parts, c = block * BLOCK;
@@ -289,10 +316,11 @@ static void gradient(const job *all, int64_t threads, char *room) {
 }
 #endif
 
-int KERNEL(pointwise_backward_weights)(const void *x, int64_t ldx, const ist_norm *norm, const void *dy, float *dw,
-                                       int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes) {
+int KERNEL(pointwise_backward_weights)(const void *x, int64_t ldx, const ist_norm *norm, const void *dy,
+                                       const ist_owed *owed, float *dw, int64_t pixels, int64_t c, int64_t k,
+                                       void *scratch, int64_t bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
-    if (status || (status = norm_check(__func__, norm))) return status;
+    if (status || (status = norm_check(__func__, norm)) || (status = owed_check(__func__, owed, k))) return status;
     REQUIRE(ldx >= c, "%s: pixels of %lld channels are %lld apart", __func__, (long long)c, (long long)ldx);
     cut s = cut_of(pixels, c, k);
     int64_t shared = slice_bytes(&s) + factor_bytes(&s);
@@ -303,7 +331,7 @@ int KERNEL(pointwise_backward_weights)(const void *x, int64_t ldx, const ist_nor
     char *room = scratch;
     norm_input how;
     if (norm) how = norm_input_of(norm, c, (float *)(room + slice_bytes(&s)));
-    job all = {s, x, dy, ldx, norm ? &how : NULL, dw, scratch, NULL, NULL};
+    job all = {s, x, dy, ldx, norm ? &how : NULL, owed, dw, scratch, NULL, NULL};
     gradient(&all, threads, room + shared);
 #else
     (void)x, (void)dy, (void)dw, (void)scratch;

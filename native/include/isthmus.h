@@ -199,6 +199,13 @@ typedef struct ist_norm_gradient {
     float *slope, *shift, *dgamma, *dbeta;      /* [c] */
 } ist_norm_gradient;
 
+/* What a gradient d is owed still: the gradient is d + slope x + shift, numbers a channel; see ist_norm_gradient. */
+typedef struct ist_owed {
+    const void *x; /* bf16, rows ldx apart */
+    int64_t ldx;
+    const float *slope, *shift;
+} ist_owed;
+
 /* y = x slope + shift + d, in float32: x, d and y of type dtype, rows ldx, ldd and ldy apart. y may be d. */
 IST_API int ist_settle(int dtype, const void *d, int64_t ldd, const void *x, int64_t ldx, const float *slope,
                        const float *shift, void *y, int64_t ldy, int64_t rows, int64_t c);
@@ -320,10 +327,11 @@ IST_API int ist_pointwise_backward_data(const void *dy, const float *w, void *dx
                                         const ist_norm_gradient *gradient, int64_t pixels, int64_t c, int64_t k,
                                         void *scratch, int64_t bytes);
 
-/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times norm(x), both bf16. Any c and k. */
+/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times norm(x), both bf16. Any c and k. owed, unless
+ * NULL: what dy is owed, with the bits that ist_settle would have written. */
 IST_API int ist_pointwise_backward_weights_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
-IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist_norm *norm, const void *dy, float *dw,
-                                           int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
+IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist_norm *norm, const void *dy,
+                                           const ist_owed *owed, float *dw, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
 
 /* Forward convolution of one group in bf16 by Winograd's F(2x2,3x3): kernel [d,3,3], no stride, no dilation, channels in and
  * out in multiples of 32, on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. Arguments as ist_conv. turned: w is

@@ -84,6 +84,8 @@ class AbiTest {
                         Map.entry("sizeof(ist_norm)", KernelStructs.NORM_BYTES),
                         Map.entry("offsetof(ist_norm, activation)", 40L),
                         Map.entry("sizeof(ist_norm_gradient)", KernelStructs.NORM_GRADIENT_BYTES),
+                        Map.entry("sizeof(ist_owed)", KernelStructs.OWED_BYTES),
+                        Map.entry("offsetof(ist_owed, slope)", 16L),
                         Map.entry("offsetof(ist_norm_gradient, slope_before)", KernelStructs.NORM_BYTES + 32),
                         Map.entry("offsetof(ist_window, in)", 32L), Map.entry("offsetof(ist_window, dilation)", 152L),
                         Map.entry("IST_F32", (long) Kernels.F32), Map.entry("IST_BF16", (long) Kernels.BF16),

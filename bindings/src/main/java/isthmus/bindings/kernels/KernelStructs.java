@@ -16,6 +16,8 @@ public final class KernelStructs {
     public static final long NORM_BYTES = 48;
     /** Bytes of {@code ist_norm_gradient}. */
     public static final long NORM_GRADIENT_BYTES = NORM_BYTES + 80;
+    /** Bytes of {@code ist_owed}. */
+    public static final long OWED_BYTES = 32;
     /** Bytes of {@code ist_detection}. */
     public static final long DETECTION_BYTES = 168;
     /** Most levels of {@code ist_detection}. */
@@ -91,6 +93,13 @@ public final class KernelStructs {
         addresses(to, NORM_BYTES + 16, add);
         longs(to, NORM_BYTES + 24, ldadd);
         addresses(to, NORM_BYTES + 32, slopeBefore, shiftBefore, slope, shift, dgamma, dbeta);
+    }
+
+    /** Writes what a gradient is owed still: slope x + shift; slope and shift have one float32 a channel, x is bf16. */
+    public static void putOwed(MemorySegment to, MemorySegment x, long ldx, MemorySegment slope, MemorySegment shift) {
+        addresses(to, 0, x);
+        longs(to, 8, ldx);
+        addresses(to, 16, slope, shift);
     }
 
     private static void addresses(MemorySegment to, long at, MemorySegment... values) {

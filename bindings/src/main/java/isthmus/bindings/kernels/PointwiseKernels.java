@@ -77,12 +77,14 @@ public final class PointwiseKernels {
      * dw {@code [k,c]} float32 from x {@code [pixels,c]} in bf16, rows {@code ldx} elements apart, and dy {@code [pixels,k]}.
      *
      * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
+     * @param owed what dy is owed still, as {@link KernelStructs#putOwed} writes it, or NULL; the bits are those of
+     *     {@link Kernels#settle} and this without
      */
     public static void backwardWeights(MemorySegment x, long ldx, MemorySegment norm, MemorySegment dy,
-            MemorySegment dw, long pixels, long c, long k, MemorySegment scratch, long bytes) {
+            MemorySegment owed, MemorySegment dw, long pixels, long c, long k, MemorySegment scratch, long bytes) {
         try {
             check("ist_pointwise_backward_weights", (int) Table.POINTWISE_BACKWARD_WEIGHTS.invokeExact(x, ldx, norm,
-                    dy, dw, pixels, c, k, scratch, bytes));
+                    dy, owed, dw, pixels, c, k, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_pointwise_backward_weights", t);
         }

@@ -74,7 +74,7 @@ final class Table {
     static final MethodHandle POINTWISE_BACKWARD_DATA_SCRATCH = LIBRARY.bind("ist_pointwise_backward_data_scratch",
             "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights",
-            "iplppplllpl");
+            "iplpppplllpl");
     static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ippppipplppl");
     static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
     static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplpplppl");

@@ -83,6 +83,25 @@ class PointwiseKernelsTest {
             }
     }
 
+    /** With something owed the bits are those of the kernel that settles before the one with nothing owed. */
+    @Test
+    void settledOnTheWay() {
+        assumeTrue(served(), "no AVX-512 BF16 here");
+        int before = Runtime.getRuntime().availableProcessors();
+        try {
+            for (int[] s : SHAPES)
+                for (int threads : new int[]{1, 2}) {
+                    OneDnn.ompSetNumThreads(threads);
+                    double[] apart = owing(s, s[2], threads, true);
+                    for (int ldo : new int[]{s[2], s[2] + 9})
+                        assertArrayEquals(apart, owing(s, ldo, threads, false),
+                                s[0] + " pixels, " + s[1] + " to " + s[2] + ", " + ldo + " apart, on " + threads);
+                }
+        } finally {
+            OneDnn.ompSetNumThreads(before);
+        }
+    }
+
     @Test
     void refusals() {
         try (Arena arena = Arena.ofConfined()) {
@@ -96,15 +115,20 @@ class PointwiseKernelsTest {
             long one = scratch(arena, new int[]{8, 2, 2}, 1);
             MemorySegment any = empty(arena, Kernels.F32, 64);
             e = assertThrows(NativeException.class,
-                    () -> PointwiseKernels.backwardWeights(any, 2, NULL, any, any, 8, 2, 2, any, one - 1));
+                    () -> PointwiseKernels.backwardWeights(any, 2, NULL, any, NULL, any, 8, 2, 2, any, one - 1));
             assertTrue(e.getMessage().contains((one - 1) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
             e = assertThrows(NativeException.class,
-                    () -> PointwiseKernels.backwardWeights(any, 1, NULL, any, any, 8, 2, 2, any, one));
+                    () -> PointwiseKernels.backwardWeights(any, 1, NULL, any, NULL, any, 8, 2, 2, any, one));
             assertTrue(e.getMessage().contains("pixels of 2 channels are 1 apart"), e.getMessage());
+            MemorySegment owed = arena.allocate(KernelStructs.OWED_BYTES, 8);
+            KernelStructs.putOwed(owed, any, 1, any, any);
+            e = assertThrows(NativeException.class,
+                    () -> PointwiseKernels.backwardWeights(any, 2, NULL, any, owed, any, 8, 2, 2, any, one));
+            assertTrue(e.getMessage().contains("owed reads rows of 2 channels, which are 1 apart"), e.getMessage());
             MemorySegment norm = norm(arena, 2, Kernels.SILU);
             e = assertThrows(NativeException.class,
-                    () -> PointwiseKernels.backwardWeights(any, 2, norm, any, any, 8, 2, 2, any, one));
+                    () -> PointwiseKernels.backwardWeights(any, 2, norm, any, NULL, any, 8, 2, 2, any, one));
             assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
         }
     }
@@ -136,15 +160,37 @@ class PointwiseKernelsTest {
         }
     }
 
+    /** Of a dy that is owed something, in rows ldo apart with NaNs between them; settled by its own kernel first or on the way. */
+    private static double[] owing(int[] s, int ldo, int threads, boolean apart) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment dy = dy(arena, s);
+            MemorySegment of = pitched(arena, random(arena, Kernels.BF16, s[0] * s[2], 7), s[0], s[2], ldo);
+            MemorySegment slope = channels(arena, s[2], 8, 0);
+            MemorySegment shift = channels(arena, s[2], 9, 0);
+            MemorySegment owed = arena.allocate(KernelStructs.OWED_BYTES, 8);
+            KernelStructs.putOwed(owed, of, ldo, slope, shift);
+            if (apart)
+                Kernels.settle(Kernels.BF16, dy, s[2], of, ldo, slope, shift, dy, s[2], s[0], s[2]);
+            return gradient(arena, s, x(arena, s), s[1], norm(arena, s[1], Kernels.RELU), dy, apart ? NULL : owed,
+                    threads);
+        }
+    }
+
     private static double[] gradient(Arena arena, int[] s, MemorySegment x, int ldx, MemorySegment norm, int threads) {
-        MemorySegment dy = random(arena, Kernels.BF16, s[0] * s[2], 2);
+        return gradient(arena, s, x, ldx, norm, dy(arena, s), NULL, threads);
+    }
+
+    private static double[] gradient(Arena arena, int[] s, MemorySegment x, int ldx, MemorySegment norm,
+            MemorySegment dy, MemorySegment owed, int threads) {
         MemorySegment dw = empty(arena, Kernels.F32, s[1] * s[2]);
         long bytes = scratch(arena, s, threads);
         MemorySegment scratch = arena.allocate(bytes, 64);
         scratch.fill((byte) 0xff); // NaNs, should anything be read that was not written
-        PointwiseKernels.backwardWeights(x, ldx, norm, dy, dw, s[0], s[1], s[2], scratch, bytes);
+        PointwiseKernels.backwardWeights(x, ldx, norm, dy, owed, dw, s[0], s[1], s[2], scratch, bytes);
         return floats(dw, s[1] * s[2]);
     }
+
+    private static MemorySegment dy(Arena arena, int[] s) { return random(arena, Kernels.BF16, s[0] * s[2], 2); }
 
     private static MemorySegment x(Arena arena, int[] s) { return random(arena, Kernels.BF16, s[0] * s[1], 1); }
 

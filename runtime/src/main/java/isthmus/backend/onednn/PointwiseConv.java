@@ -93,7 +93,8 @@ final class PointwiseConv {
             MemorySegment db = op.bias() ? a.of(n.out(1)) : MemorySegment.NULL;
             MemorySegment scratch = a.scratch();
             return () -> {
-                PointwiseKernels.backwardWeights(x, ldx, norm, dy, dw, pixels, c, k, scratch, bytes);
+                PointwiseKernels.backwardWeights(x, ldx, norm, dy, MemorySegment.NULL, dw, pixels, c, k, scratch,
+                        bytes);
                 if (op.bias()) Kernels.columnSum(Kernels.BF16, dy, k, db, pixels, k);
             };
         });
