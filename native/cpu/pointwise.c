@@ -96,6 +96,7 @@ INLINE void lay(int mode, const uint16_t *x, const norm_input *n, int64_t c, cha
     _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
 
+/* What is next is fetched into the first cache: fetched into the second it came late on some runs, at half the speed. */
 INLINE void lay_block(int mode, const rows *r, const norm_input *n, int64_t block, int64_t ahead) {
     for (int64_t t = r->from; t < r->end; t++) {
         const uint16_t *x = r->x[t];
