@@ -1,12 +1,14 @@
 /*
  * The data gradient of a convolution with one tap, in bf16: dx [pixels,c] = dy w, and on through the norm that x went through.
  * Products are few for every dx: what the norm does to those of one tile is done between the products of the next, in time that
- * these leave over. A few tiles of dy stay in the first cache while all of w comes by.
+ * these leave over. A few tiles of dy stay in the first cache while all of w comes by; where dy is owed something they are
+ * settled copies.
  *
  * Pixels are cut into pieces by the shape alone, and the norm's sums over them are added in order: the bits do not depend on
  * the threads.
  */
 #include "pointwise.h"
+#include "settle.h"
 
 /* TILE pixels against BLOCK channels of dx: enough sums to hide the products' latency, and half of the registers are left for
  * what is done beside them. */
@@ -38,7 +40,7 @@ static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t sum_bytes(const cut *s) { return 8 * 2 * s->c; }
 static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * 4 * s->c + (s->pieces + 1) * sum_bytes(s); }
-static int64_t thread_bytes(const cut *s) { return 2 * TILE * s->k + 4 * (TILE + 2) * BLOCK; }
+static int64_t thread_bytes(const cut *s) { return 2 * s->group * TILE * s->k + 4 * (TILE + 2) * BLOCK; }
 
 int KERNEL(pointwise_backward_data_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
@@ -65,13 +67,14 @@ typedef struct place {
 typedef struct job {
     cut s;
     const uint16_t *dy;
+    const ist_owed *owed; /* or NULL */
     const float *w;
     place at;
     int mode;
     uint16_t *u;     /* [block of c, pair of k, BLOCK, 2] */
     float *norms;    /* [block of c, 3, BLOCK]: mean, factor, beta */
     double *sums;    /* [piece, block of c, 2, BLOCK]: of dz, of dz (x - mean) */
-    uint16_t *few;   /* [TILE, k] of dy, where fewer pixels are left */
+    uint16_t *own;   /* [group, TILE, k] of dy: tiles that are not read where they lie */
     float *products; /* [TILE, BLOCK] */
     float *part;     /* [2, BLOCK] of a group's sums */
 } job;
@@ -116,13 +119,11 @@ static void pack(const job *j, int64_t from, int64_t to) {
 
 /* ---- A tile ---- */
 
-typedef struct split {
-    lanes even, odd;
-} split;
+INLINE floats floats_at(const uint16_t *x) { return floats_of(_mm512_loadu_si512(x)); }
 
-INLINE split split_at(const uint16_t *x) {
-    __m512i pairs = _mm512_loadu_si512(x);
-    return (split){(lanes)_mm512_slli_epi32(pairs, 16), (lanes)_mm512_and_si512(pairs, _mm512_set1_epi32(~0xffff))};
+/* BLOCK channels, even ones before odd ones, in their order. */
+INLINE void put_split(uint16_t *to, __m512i v) {
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(_mm512_loadu_si512(pair_order), v));
 }
 
 INLINE void fetch_row(const place *p, int64_t t) {
@@ -153,15 +154,15 @@ INLINE norm_lanes numbers_at(const float *n) {
 
 /* What becomes of the products of row t of a tile. */
 INLINE void finish(int mode, int add, const float *products, const place *p, const float *n, int64_t t, totals *s) {
-    split d = {lanes_at(products + t * BLOCK), lanes_at(products + t * BLOCK + 16)};
+    floats d = {lanes_at(products + t * BLOCK), lanes_at(products + t * BLOCK + 16)};
     if (mode != PLAIN) {
-        split x = split_at(p->x + t * p->ldx), to = {{0}, {0}};
-        if (add) to = split_at(p->add + t * p->ldadd);
+        floats x = floats_at(p->x + t * p->ldx), to = {{0}, {0}};
+        if (add) to = floats_at(p->add + t * p->ldadd);
         d.even = norm_gradient_of(d.even, x.even, to.even, numbers_at(n), mode == NORM_RELU, &s->sum[0], &s->product[0]);
         d.odd = norm_gradient_of(d.odd, x.odd, to.odd, numbers_at(n + 16), mode == NORM_RELU, &s->sum[1], &s->product[1]);
     }
     __m512i dx = (__m512i)_mm512_cvtne2ps_pbh((__m512)d.odd, (__m512)d.even);
-    _mm512_storeu_si512(p->dx + t * p->lddx, _mm512_permutexvar_epi16(_mm512_loadu_si512(pair_order), dx));
+    put_split(p->dx + t * p->lddx, dx);
 }
 
 /* A tile of dy times one block of w. Between the products, which are cut in as many parts as a tile has rows, a row of the last
@@ -230,24 +231,50 @@ static void add_part(const job *j, double *sums, int64_t c) {
     }
 }
 
-/* Fetches the elements [from, to) of a tile of dy. */
-INLINE void fetch_dy(const uint16_t *dy, int64_t from, int64_t to) {
-    for (; from < to; from += BLOCK) __builtin_prefetch(dy + from);
+/* Fetches the elements [from, to) of the tile of dy at a pixel, and of what it is owed unless other things lie between. */
+INLINE void fetch_dy(const job *j, int64_t pixel, int64_t from, int64_t to) {
+    const uint16_t *dy = j->dy + pixel * j->s.k;
+    const uint16_t *x = j->owed && j->owed->ldx == j->s.k ? (const uint16_t *)j->owed->x + pixel * j->s.k : NULL;
+    for (; from < to; from += BLOCK) {
+        __builtin_prefetch(dy + from);
+        if (x) __builtin_prefetch(x + from);
+    }
+}
+
+/* A tile of dy, of at most TILE rows, from the pixel on; settled. */
+static void settle_tile(const job *j, int64_t pixel, int64_t rows, uint16_t *to) {
+    int64_t k = j->s.k, ldx = j->owed->ldx;
+    const uint16_t *dy = j->dy + pixel * k, *x = (const uint16_t *)j->owed->x + pixel * ldx;
+    for (int64_t i = 0; i < k; i += BLOCK) {
+        owed_words o = owed_words_at(j->owed, i, BLOCK);
+        for (int64_t t = 0; t < rows; t++) {
+            __m512i d = _mm512_loadu_si512(dy + t * k + i);
+            put_split(to + t * k + i, settle_split(d, _mm512_loadu_si512(x + t * ldx + i), o));
+        }
+    }
+}
+
+/* Where the same tile is read: in place, unless it is owed something or would be read beyond its rows. */
+static const uint16_t *tile_at(const job *j, int64_t pixel, int64_t rows, uint16_t *own, int first) {
+    const uint16_t *dy = j->dy + pixel * j->s.k;
+    if (!j->owed && rows == TILE) return dy;
+    if (first && j->owed) settle_tile(j, pixel, rows, own);
+    else if (first) memcpy(own, dy, (size_t)(2 * rows * j->s.k));
+    return own;
 }
 
 /* A group of `rows` pixels. */
 static void group(const job *j, int64_t pixel, int64_t rows, aside *a, double *sums) {
     const cut *s = &j->s;
-    const uint16_t *dy = j->dy + pixel * s->k;
-    int64_t few = rows % TILE, whole = rows - few, all = s->group * TILE, size = TILE * s->out;
-    memcpy(j->few, dy + whole * s->k, (size_t)(2 * few * s->k));
+    int64_t all = s->group * TILE, size = TILE * s->out;
     for (int64_t b = 0; b < s->in; b++) {
         int64_t c = b * BLOCK, from = size * b / s->in * BLOCK, to = size * (b + 1) / s->in * BLOCK;
         for (int64_t t = 0; t < rows; t += TILE) {
             place p = moved(j->at, pixel + t, c);
             a->next = b + 1 < s->in ? moved(p, 0, BLOCK) : moved(p, all, -c);
-            fetch_dy(dy + (all + t) * s->k, from, to);
-            multiply_as(j, t < whole ? dy + t * s->k : j->few, j->u + c * s->k, a);
+            const uint16_t *dy = tile_at(j, pixel + t, min64(TILE, rows - t), j->own + t * s->k, b == 0);
+            fetch_dy(j, pixel + all + t, from, to);
+            multiply_as(j, dy, j->u + c * s->k, a);
             if (t == 0 && j->mode != PLAIN) add_part(j, sums, a->c);
             a->last = p;
             a->c = c;
@@ -307,8 +334,8 @@ static void differentiate(const job *all, int64_t threads, char *room) {
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.few = (uint16_t *)(room + omp_get_thread_num() * thread_bytes(s));
-        mine.products = (float *)(mine.few + TILE * s->k);
+        mine.own = (uint16_t *)(room + omp_get_thread_num() * thread_bytes(s));
+        mine.products = (float *)(mine.own + s->group * TILE * s->k);
         mine.part = mine.products + TILE * BLOCK;
         share(s->pieces, 1, &from, &to);
         for (; from < to; from++) piece(&mine, from);
@@ -321,11 +348,12 @@ static void differentiate(const job *all, int64_t threads, char *room) {
 }
 #endif
 
-int KERNEL(pointwise_backward_data)(const void *dy, const float *w, void *dx, int64_t lddx,
+int KERNEL(pointwise_backward_data)(const void *dy, const ist_owed *owed, const float *w, void *dx, int64_t lddx,
                                     const ist_norm_gradient *gradient, int64_t pixels, int64_t c, int64_t k,
                                     void *scratch, int64_t bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
     if (!status && gradient) status = norm_check(__func__, &gradient->norm);
+    if (!status) status = owed_check(__func__, owed, k);
     if (status) return status;
     REQUIRE(lddx >= c && (!gradient || (gradient->ldx >= c && (!gradient->add || gradient->ldadd >= c))),
             "%s: rows of dx, x or add are less apart than their %lld channels", __func__, (long long)c);
@@ -334,7 +362,7 @@ int KERNEL(pointwise_backward_data)(const void *dy, const float *w, void *dx, in
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared_bytes(&s) + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    job all = {.s = s, .dy = dy, .w = w, .at = {.dx = dx, .lddx = lddx}, .mode = PLAIN, .u = scratch};
+    job all = {.s = s, .dy = dy, .owed = owed, .w = w, .at = {.dx = dx, .lddx = lddx}, .mode = PLAIN, .u = scratch};
     all.norms = (float *)((char *)scratch + weight_bytes(&s));
     all.sums = (double *)(all.norms + 4 * c);
     if (gradient) {

@@ -321,17 +321,18 @@ IST_API int ist_pointwise(const void *x, int64_t ldx, const ist_norm *norm, cons
                           int64_t bytes);
 
 /* Its data gradient: dx bf16 [pixels,c], rows lddx apart, = dy [pixels,k] w; gradient: of the norm that x went through, or
- * NULL. c and k multiples of 32. */
+ * NULL. owed: what dy is owed, or NULL; the bits are those of ist_settle and this without. c and k multiples of 32. */
 IST_API int ist_pointwise_backward_data_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
-IST_API int ist_pointwise_backward_data(const void *dy, const float *w, void *dx, int64_t lddx,
+IST_API int ist_pointwise_backward_data(const void *dy, const ist_owed *owed, const float *w, void *dx, int64_t lddx,
                                         const ist_norm_gradient *gradient, int64_t pixels, int64_t c, int64_t k,
                                         void *scratch, int64_t bytes);
 
-/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times norm(x), both bf16. Any c and k. owed, unless
- * NULL: what dy is owed, with the bits that ist_settle would have written. */
+/* Its weight gradient: dw [k,c] float32 = sum over pixels of dy [pixels,k] times norm(x), both bf16; owed as for
+ * the data gradient. Any c and k. */
 IST_API int ist_pointwise_backward_weights_scratch(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes);
 IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist_norm *norm, const void *dy,
-                                           const ist_owed *owed, float *dw, int64_t pixels, int64_t c, int64_t k, void *scratch, int64_t bytes);
+                                           const ist_owed *owed, float *dw, int64_t pixels, int64_t c, int64_t k,
+                                           void *scratch, int64_t bytes);
 
 /* Forward convolution of one group in bf16 by Winograd's F(2x2,3x3): kernel [d,3,3], no stride, no dilation, channels in and
  * out in multiples of 32, on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. Arguments as ist_conv. turned: w is

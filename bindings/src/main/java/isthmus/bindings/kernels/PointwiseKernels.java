@@ -51,12 +51,14 @@ public final class PointwiseKernels {
      * dx {@code [pixels,c]} in bf16, rows {@code lddx} elements apart, of dy {@code [pixels,k]} in bf16 and w {@code [k,c]}
      * float32; c and k are multiples of 32. {@code bytes} of scratch memory for the time of the call.
      *
+     * @param owed what dy is owed still, as {@link KernelStructs#putOwed} writes it, or NULL; the bits are those of
+     *     {@link Kernels#settle} and this without
      * @param gradient of the norm that x went through, as {@link KernelStructs#putNormGradient} writes it, or NULL
      */
-    public static void backwardData(MemorySegment dy, MemorySegment w, MemorySegment dx, long lddx,
+    public static void backwardData(MemorySegment dy, MemorySegment owed, MemorySegment w, MemorySegment dx, long lddx,
             MemorySegment gradient, long pixels, long c, long k, MemorySegment scratch, long bytes) {
         try {
-            check("ist_pointwise_backward_data", (int) Table.POINTWISE_BACKWARD_DATA.invokeExact(dy, w, dx, lddx,
+            check("ist_pointwise_backward_data", (int) Table.POINTWISE_BACKWARD_DATA.invokeExact(dy, owed, w, dx, lddx,
                     gradient, pixels, c, k, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_pointwise_backward_data", t);
@@ -77,8 +79,7 @@ public final class PointwiseKernels {
      * dw {@code [k,c]} float32 from x {@code [pixels,c]} in bf16, rows {@code ldx} elements apart, and dy {@code [pixels,k]}.
      *
      * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
-     * @param owed what dy is owed still, as {@link KernelStructs#putOwed} writes it, or NULL; the bits are those of
-     *     {@link Kernels#settle} and this without
+     * @param owed as for {@link #backwardData}
      */
     public static void backwardWeights(MemorySegment x, long ldx, MemorySegment norm, MemorySegment dy,
             MemorySegment owed, MemorySegment dw, long pixels, long c, long k, MemorySegment scratch, long bytes) {

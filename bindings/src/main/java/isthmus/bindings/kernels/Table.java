@@ -70,7 +70,7 @@ final class Table {
     static final MethodHandle POINTWISE_SCRATCH = LIBRARY.bind("ist_pointwise_scratch", "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS_SCRATCH = LIBRARY.bind(
             "ist_pointwise_backward_weights_scratch", "illllp");
-    static final MethodHandle POINTWISE_BACKWARD_DATA = LIBRARY.bind("ist_pointwise_backward_data", "ippplplllpl");
+    static final MethodHandle POINTWISE_BACKWARD_DATA = LIBRARY.bind("ist_pointwise_backward_data", "ipppplplllpl");
     static final MethodHandle POINTWISE_BACKWARD_DATA_SCRATCH = LIBRARY.bind("ist_pointwise_backward_data_scratch",
             "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights",

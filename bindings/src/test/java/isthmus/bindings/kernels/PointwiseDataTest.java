@@ -33,11 +33,20 @@ class PointwiseDataTest {
         NOTHING, OTHER, ITSELF
     }
 
+    /** What dy is owed: paid by the settling kernel before, or on the way, with x end to end or in wider rows. */
+    private enum Owed {
+        NOTHING, SETTLED, ON_THE_WAY, PITCHED
+    }
+
     private record Case(int[] shape, int gap, int activation, Add add, boolean before) {
         int ld() { return shape[1] + gap; }
 
         /** dx with what lies between its rows; slope, shift, dgamma and dbeta. */
         List<double[]> run(boolean normed, int threads) {
+            return run(normed, threads, Owed.NOTHING);
+        }
+
+        List<double[]> run(boolean normed, int threads, Owed owed) {
             try (Arena arena = Arena.ofConfined()) {
                 int c = shape[1];
                 MemorySegment dx = add == Add.ITSELF
@@ -47,7 +56,9 @@ class PointwiseDataTest {
                 MemorySegment results = empty(arena, Kernels.F32, 4 * c);
                 long bytes = scratch(arena, shape, threads);
                 MemorySegment scratch = arena.allocate(bytes, 64).fill((byte) 0xff); // NaNs, should they be read
-                PointwiseKernels.backwardData(dy(arena), w(arena), dx, ld(),
+                MemorySegment dy = dy(arena);
+                MemorySegment debt = owed == Owed.NOTHING ? NONE : debt(arena, dy, owed);
+                PointwiseKernels.backwardData(dy, debt, w(arena), dx, ld(),
                         normed ? gradient(arena, dx, results) : NONE, shape[0], c, shape[2], scratch, bytes);
                 List<double[]> all = new ArrayList<>(List.of(read(Kernels.BF16, dx, shape[0] * ld())));
                 for (int i = 0; i < 4; i++)
@@ -65,6 +76,25 @@ class PointwiseDataTest {
             KernelStructs.putNormGradient(to, x(arena), ld() + 8, with, ld(), before ? owed(arena, 20) : NONE,
                     before ? owed(arena, 21) : NONE, results, results.asSlice(4L * c), results.asSlice(8L * c),
                     results.asSlice(12L * c));
+            return to;
+        }
+
+        /** What dy is owed, or NULL once it has it. */
+        private MemorySegment debt(Arena arena, MemorySegment dy, Owed owed) {
+            int k = shape[2];
+            int ldo = owed == Owed.PITCHED ? k + 9 : k;
+            MemorySegment rows = random(arena, Kernels.BF16, shape[0] * k, 5);
+            MemorySegment of = arena.allocate(2L * shape[0] * ldo, 64).fill((byte) 0xff);
+            for (int r = 0; r < shape[0]; r++)
+                MemorySegment.copy(rows, 2L * r * k, of, 2L * r * ldo, 2L * k);
+            MemorySegment slope = random(arena, Kernels.F32, k, 22);
+            MemorySegment shift = random(arena, Kernels.F32, k, 23);
+            if (owed == Owed.SETTLED) {
+                Kernels.settle(Kernels.BF16, dy, k, of, ldo, slope, shift, dy, k, shape[0], k);
+                return NONE;
+            }
+            MemorySegment to = arena.allocate(KernelStructs.OWED_BYTES, 8);
+            KernelStructs.putOwed(to, of, ldo, slope, shift);
             return to;
         }
 
@@ -194,6 +224,29 @@ class PointwiseDataTest {
     }
 
     @Test
+    void settledOnTheWay() {
+        assumeTrue(served(), "no AVX-512 BF16 here");
+        int before = Runtime.getRuntime().availableProcessors();
+        try {
+            for (int[] s : SHAPES)
+                for (int threads : new int[]{1, 2})
+                    for (boolean normed : new boolean[]{false, true}) {
+                        OneDnn.ompSetNumThreads(threads);
+                        var of = new Case(s, 8, Kernels.RELU, Add.ITSELF, true);
+                        List<double[]> apart = of.run(normed, threads, Owed.SETTLED);
+                        for (Owed owed : new Owed[]{Owed.ON_THE_WAY, Owed.PITCHED}) {
+                            List<double[]> ours = of.run(normed, threads, owed);
+                            for (int i = 0; i < apart.size(); i++)
+                                assertArrayEquals(apart.get(i), ours.get(i),
+                                        of.name() + ", " + owed + " on " + threads);
+                        }
+                    }
+        } finally {
+            OneDnn.ompSetNumThreads(before);
+        }
+    }
+
+    @Test
     void refusals() {
         try (Arena arena = Arena.ofConfined()) {
             if (!served()) {
@@ -207,17 +260,21 @@ class PointwiseDataTest {
             long one = scratch(arena, new int[]{8, 32, 32}, 1);
             MemorySegment any = empty(arena, Kernels.F32, 1024);
             assertRefused((one - 1) + " bytes of scratch memory; one thread needs " + one,
-                    () -> PointwiseKernels.backwardData(any, any, any, 32, NONE, 8, 32, 32, any, one - 1));
+                    () -> PointwiseKernels.backwardData(any, NONE, any, any, 32, NONE, 8, 32, 32, any, one - 1));
             assertRefused("less apart than their 32 channels",
-                    () -> PointwiseKernels.backwardData(any, any, any, 31, NONE, 8, 32, 32, any, one));
+                    () -> PointwiseKernels.backwardData(any, NONE, any, any, 31, NONE, 8, 32, 32, any, one));
+            MemorySegment owed = arena.allocate(KernelStructs.OWED_BYTES, 8);
+            KernelStructs.putOwed(owed, any, 31, any, any);
+            assertRefused("owed reads rows of 32 channels, which are 31 apart",
+                    () -> PointwiseKernels.backwardData(any, owed, any, any, 32, NONE, 8, 32, 32, any, one));
             MemorySegment gradient = arena.allocate(KernelStructs.NORM_GRADIENT_BYTES, 8);
             KernelStructs.putNorm(gradient, any, any, any, any, EPSILON, Kernels.NONE);
             KernelStructs.putNormGradient(gradient, any, 31, NONE, 0, NONE, NONE, any, any, any, any);
             assertRefused("less apart than their 32 channels",
-                    () -> PointwiseKernels.backwardData(any, any, any, 32, gradient, 8, 32, 32, any, one));
+                    () -> PointwiseKernels.backwardData(any, NONE, any, any, 32, gradient, 8, 32, 32, any, one));
             KernelStructs.putNorm(gradient, any, any, any, any, EPSILON, Kernels.SILU);
             assertRefused("the norm's activation is " + Kernels.SILU,
-                    () -> PointwiseKernels.backwardData(any, any, any, 32, gradient, 8, 32, 32, any, one));
+                    () -> PointwiseKernels.backwardData(any, NONE, any, any, 32, gradient, 8, 32, 32, any, one));
         }
     }
 

@@ -73,7 +73,8 @@ final class PointwiseConv {
             long lddx = a.stride(n.out(0));
             MemorySegment gradient = site.gradient(a, arena);
             MemorySegment scratch = a.scratch();
-            return () -> PointwiseKernels.backwardData(dy, w, dx, lddx, gradient, pixels, c, k, scratch, bytes);
+            return () -> PointwiseKernels.backwardData(dy, MemorySegment.NULL, w, dx, lddx, gradient, pixels, c, k,
+                    scratch, bytes);
         });
     }
 
