@@ -75,6 +75,13 @@ static inline void measure_flush(const measure *m) {
         }
 }
 
+/* Of one channel, from the sums of its values and of their squares. */
+static inline void measure_result(double sum, double square, int64_t rows, float *mean, float *variance) {
+    double m = sum / (double)rows, v = square / (double)rows - m * m;
+    *mean = (float)m;
+    *variance = (float)(v < 0 ? 0 : v);
+}
+
 /* From all threads' rooms, which stand end to end. */
 static inline void measure_finish(const void *rooms, int64_t threads, int64_t rows, int64_t k, float *mean,
                                   float *variance) {
@@ -85,9 +92,7 @@ static inline void measure_finish(const void *rooms, int64_t threads, int64_t ro
             sum += sums[j];
             square += sums[k + j];
         }
-        double m = sum / (double)rows, v = square / (double)rows - m * m;
-        mean[j] = (float)m;
-        variance[j] = (float)(v < 0 ? 0 : v);
+        measure_result(sum, square, rows, mean + j, variance + j);
     }
 }
 

@@ -7,6 +7,7 @@
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads; those through a norm's
  * backward pass, over pixels, are summed by groups.
  */
+#include "measure.h"
 #include "winograd_ahead.h"
 #include "winograd_taps.h"
 
@@ -205,6 +206,7 @@ static void work_group(const job *j, chunk *k, int64_t g, int64_t block) {
     if (k->many == 1) few_products(j, k, g, count, block);
     else all_products(j, k, g, count, block);
     if (j->out.gradient) write_gradient(&j->out, k->many == 1, &r, part);
+    else if (j->out.measured) write_measured(&j->out, k->many == 1, &r, part);
     else write_plain(&j->out, k->many == 1, &r);
 }
 
@@ -273,7 +275,7 @@ static void convolve(const job *all, int64_t threads, double *totals) {
         mine.in.lines = (uint16_t *)((char *)mine.sums + 4 * POINTS * POINT);
         share(s->groups * runs * parts, 1, &from, &to);
         work(&mine, runs, parts, from, to);
-        if (all->out.gradient) {
+        if (all->out.gradient || all->out.measured) {
             PRAGMA(omp barrier)
             share(w->out_channels, BLOCK, &from, &to);
             sum_parts(&all->out, s->groups * w->out[0], totals, from, to);
@@ -311,10 +313,11 @@ static int arguments_check(const char *call, const ist_window *w, const ist_norm
 }
 
 int KERNEL(winograd)(const ist_window *window, const void *x, const ist_norm *norm, const float *w, int turned,
-                     const float *bias, void *y, int64_t ldy, const ist_norm_gradient *gradient, void *scratch,
-                     int64_t bytes) {
+                     const float *bias, void *y, int64_t ldy, float *mean, float *variance,
+                     const ist_norm_gradient *gradient, void *scratch, int64_t bytes) {
     int status = arguments_check(__func__, window, norm, ldy, gradient);
     if (status) return status;
+    REQUIRE(!mean || !gradient, "%s: statistics of a gradient are not taken", __func__);
     cut s = cut_of(window);
     if (s.groups == 0) return IST_OK;
     int64_t common = common_bytes(&s, window), each = thread_bytes(&s, window);
@@ -333,9 +336,12 @@ int KERNEL(winograd)(const ist_window *window, const void *x, const ist_norm *no
     int64_t size = window->batch * volume(window->out) * window->out_channels;
     all.out.stream = 2 * size >= STREAM_BYTES && (uintptr_t)y % 64 == 0 && ldy % BLOCK == 0 &&
                      !(gradient && gradient->add == y);
+    all.out.measured = mean != NULL;
     convolve(&all, threads, totals);
+    int64_t k = window->out_channels, rows = window->batch * volume(window->out);
+    for (int64_t j = 0; mean && j < k; j++) measure_result(totals[j], totals[k + j], rows, mean + j, variance + j);
 #else
-    (void)x, (void)w, (void)turned, (void)bias, (void)y, (void)scratch;
+    (void)x, (void)w, (void)turned, (void)bias, (void)y, (void)mean, (void)variance, (void)scratch;
 #endif
     return IST_OK;
 }

@@ -23,8 +23,12 @@ typedef struct output {
     const ist_norm_gradient *gradient; /* or NULL */
     norm_input norm;
     int stream;   /* whether y is too large to be in the caches when it is read */
-    float *parts; /* [plane, group, 2, out_channels]: sums over a group's pixels of dz and dz (x - mean) */
+    int measured; /* whether y's statistics are taken */
+    float *parts; /* [plane, group, 2, out_channels]: sums over a group's pixels of dz and dz (x - mean), or of y and its square */
 } output;
+
+/* What is done to pixels before they are written: nothing; a norm's backward pass, without ReLU or with it; statistics. */
+enum { PLAIN = -1, NORM, NORM_RELU, MEASURE };
 
 /* y of 16 channels, from their sums [4, 4, TILES, BLOCK]; or [2, 4, TILES, BLOCK], combined along the height already. */
 INLINE void transform_output(int combined, const float *m, lanes y[4]) {
@@ -47,7 +51,8 @@ INLINE void transform_output(int combined, const float *m, lanes y[4]) {
     __asm__("" : "+v"(y[0]), "+v"(y[1]), "+v"(y[2]), "+v"(y[3]));
 }
 
-/* Of BLOCK channels: what the gradient flows through, and the sums over the pixels so far. */
+/* Of BLOCK channels: what the gradient flows through, and the sums over the pixels so far: of the first and the second half, or
+ * if measured, of even and odd channels, which are cheaper to take apart. */
 typedef struct flow {
     norm_lanes low, high;
     lanes sum[2], product[2];
@@ -60,18 +65,27 @@ INLINE lanes channels_of(__m512i x, int from) {
     return (lanes)_mm512_maskz_permutexvar_epi16(0xaaaaaaaa, _mm512_loadu_si512(at), x);
 }
 
-/* BLOCK channels from the c-th on of a pixel; relu: of the norm, or -1 if there is none. */
-INLINE void write_pixel(const output *o, int relu, flow *f, int64_t pixel, int64_t c, lanes low, lanes high) {
-    if (relu >= 0) {
+INLINE void measure_pixel(flow *f, __m512i words) {
+    lanes even = (lanes)_mm512_slli_epi32(words, 16), odd = (lanes)_mm512_and_si512(words, _mm512_set1_epi32(~0xffff));
+    f->sum[0] += even;
+    f->sum[1] += odd;
+    f->product[0] += even * even;
+    f->product[1] += odd * odd;
+}
+
+/* BLOCK channels from the c-th on of a pixel. */
+INLINE void write_pixel(const output *o, int mode, flow *f, int64_t pixel, int64_t c, lanes low, lanes high) {
+    if (mode == NORM || mode == NORM_RELU) {
         const ist_norm_gradient *g = o->gradient;
         __m512i x = _mm512_loadu_si512((const uint16_t *)g->x + pixel * g->ldx + c), add = _mm512_setzero_si512();
         if (g->add) add = _mm512_loadu_si512((const uint16_t *)g->add + pixel * g->ldadd + c);
-        low = norm_gradient_of(low, channels_of(x, 0), channels_of(add, 0), f->low, relu, f->sum, f->product);
-        high = norm_gradient_of(high, channels_of(x, LANES), channels_of(add, LANES), f->high, relu, f->sum + 1,
-                                f->product + 1);
+        low = norm_gradient_of(low, channels_of(x, 0), channels_of(add, 0), f->low, mode == NORM_RELU, f->sum, f->product);
+        high = norm_gradient_of(high, channels_of(x, LANES), channels_of(add, LANES), f->high, mode == NORM_RELU,
+                                f->sum + 1, f->product + 1);
     }
     void *to = o->y + pixel * o->ldy + c;
     __m512i words = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    if (mode == MEASURE) measure_pixel(f, words);
     if (o->stream) _mm512_stream_si512(to, words);
     else _mm512_storeu_si512(to, words);
 }
@@ -84,7 +98,7 @@ typedef struct result {
 } result;
 
 /* Adds to the sums in f. */
-INLINE void write_tiles(const output *o, int combined, int relu, flow *f, const result *r) {
+INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const result *r) {
     flow here = *f; /* in registers */
     lanes bias[2] = {{0}};
     if (o->bias) {
@@ -102,28 +116,45 @@ INLINE void write_tiles(const output *o, int combined, int relu, flow *f, const 
                 low[i] += bias[0];
                 high[i] += bias[1];
             }
-        write_pixel(o, relu, &here, at, r->c, low[0], high[0]);
-        if (right) write_pixel(o, relu, &here, at + right, r->c, low[1], high[1]);
-        if (below) write_pixel(o, relu, &here, at + below, r->c, low[2], high[2]);
-        if (right && below) write_pixel(o, relu, &here, at + right + below, r->c, low[3], high[3]);
+        write_pixel(o, mode, &here, at, r->c, low[0], high[0]);
+        if (right) write_pixel(o, mode, &here, at + right, r->c, low[1], high[1]);
+        if (below) write_pixel(o, mode, &here, at + below, r->c, low[2], high[2]);
+        if (right && below) write_pixel(o, mode, &here, at + right + below, r->c, low[3], high[3]);
     }
     *f = here;
 }
 
 static void write_plain(const output *o, int combined, const result *r) {
     flow none = {0};
-    if (combined) write_tiles(o, 1, -1, &none, r);
-    else write_tiles(o, 0, -1, &none, r);
+    if (combined) write_tiles(o, 1, PLAIN, &none, r);
+    else write_tiles(o, 0, PLAIN, &none, r);
+}
+
+/* Stores even and odd channels in their order. */
+INLINE void store_in_order(float *to, lanes even, lanes odd) {
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+    _mm512_storeu_ps(to, _mm512_permutex2var_ps((__m512)even, first, (__m512)odd));
+    _mm512_storeu_ps(to + LANES, _mm512_permutex2var_ps((__m512)even, second, (__m512)odd));
+}
+
+/* part: of the group's sums, [2, out_channels]. */
+static void write_measured(const output *o, int combined, const result *r, float *part) {
+    flow f = {0};
+    if (combined) write_tiles(o, 1, MEASURE, &f, r);
+    else write_tiles(o, 0, MEASURE, &f, r);
+    store_in_order(part + r->c, f.sum[0], f.sum[1]);
+    store_in_order(part + o->window->out_channels + r->c, f.product[0], f.product[1]);
 }
 
 /* part: of the group's sums, [2, out_channels]. */
 static void write_gradient(const output *o, int combined, const result *r, float *part) {
     int64_t k = o->window->out_channels;
     flow f = {norm_lanes_at(&o->norm, r->c), norm_lanes_at(&o->norm, r->c + LANES), {{0}}, {{0}}};
-    if (combined && o->norm.relu) write_tiles(o, 1, 1, &f, r);
-    else if (combined) write_tiles(o, 1, 0, &f, r);
-    else if (o->norm.relu) write_tiles(o, 0, 1, &f, r);
-    else write_tiles(o, 0, 0, &f, r);
+    if (combined && o->norm.relu) write_tiles(o, 1, NORM_RELU, &f, r);
+    else if (combined) write_tiles(o, 1, NORM, &f, r);
+    else if (o->norm.relu) write_tiles(o, 0, NORM_RELU, &f, r);
+    else write_tiles(o, 0, NORM, &f, r);
     UNROLL for (int i = 0; i < 2; i++) {
         _mm512_storeu_ps(part + r->c + i * LANES, (__m512)f.sum[i]);
         _mm512_storeu_ps(part + k + r->c + i * LANES, (__m512)f.product[i]);

@@ -339,11 +339,12 @@ IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist
  * [channels,out_channels,kernel] and its taps are read backwards, which makes it the data gradient of the convolution with
  * w, of a window from dy to dx whose padding is kernel - 1 - padding. y's pixels lie ldy elements apart. norm, unless NULL:
  * x goes through it, with zeros beside the picture. gradient, unless NULL: what would be written flows, not rounded yet, through
- * it, and y is its dx. scratch as ist_conv_dense. Bits do not depend on threads. */
+ * it, and y is its dx; else mean and variance [out_channels] of y may be wanted, as ist_channel_statistics gives them, or both
+ * are NULL. scratch as ist_conv_dense. Bits do not depend on threads. */
 IST_API int ist_winograd_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
 IST_API int ist_winograd(const ist_window *window, const void *x, const ist_norm *norm, const float *w, int turned,
-                         const float *bias, void *y, int64_t ldy, const ist_norm_gradient *gradient, void *scratch,
-                         int64_t bytes);
+                         const float *bias, void *y, int64_t ldy, float *mean, float *variance,
+                         const ist_norm_gradient *gradient, void *scratch, int64_t bytes);
 /* Gradient of the weights by the same algorithm, for the same windows with at most 7 taps of depth: dw as
  * ist_conv_backward_weights gives it, from bf16 x and dy whose pixels are ldx and lddy elements apart; from norm(x) unless norm
  * is NULL, with zeros beside the picture. Tiles are rounded to bf16 once transformed, and summed in float32. scratch as ist_conv_dense. Bits do not depend on threads. */

@@ -46,6 +46,11 @@ public interface Backend extends AutoCloseable {
      */
     default boolean joinsNorm(Node reader, Precision precision) { return false; }
 
+    /** Whether the backend's kernel of a node can settle one of its operands; see {@link isthmus.op.Settled}. */
+    default boolean settles(Node node, int operand, Precision precision) {
+        return false;
+    }
+
     /** Whether the backend's kernel of a node takes the statistics of what it writes; see {@link isthmus.op.Measured}. */
     default boolean measures(Node node, Precision precision) {
         return false;

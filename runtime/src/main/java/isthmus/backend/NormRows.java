@@ -10,6 +10,7 @@ import isthmus.op.NormBackward;
 import isthmus.op.Normalization;
 import isthmus.op.Normalized;
 import isthmus.op.Op;
+import isthmus.op.Settled;
 import isthmus.op.UpdateStatistics;
 import isthmus.op.Value;
 import java.util.List;
@@ -22,11 +23,13 @@ public final class NormRows {
      * Whether a kernel takes rows of x (and dx, and what is added to it) further apart than they are long; and single rows, of
      * one number a channel, wherever they begin. See {@link Backend#takesRowsApart}.
      */
-    public static boolean takesRowsApart(Node n, Value v) { return takesRowsApart(n.op(), n, v); }
+    public static boolean takesRowsApart(Node n, Value v) { return takesRowsApart(n.op(), n.inputs().size(), n, v); }
 
-    private static boolean takesRowsApart(Op op, Node n, Value v) {
+    private static boolean takesRowsApart(Op op, int inputs, Node n, Value v) {
         return switch (op) {
-            case Measured m -> isRow(v) || takesRowsApart(m.op(), n, v);
+            case Measured m -> isRow(v) || takesRowsApart(m.op(), inputs, n, v);
+            case Settled s -> v.equals(n.in(inputs - Settled.BEHIND))
+                    || takesRowsApart(s.op(), inputs - Settled.BEHIND, n, v);
             case ChannelStatistics s -> true;
             case UpdateStatistics s -> true;
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());
@@ -35,7 +38,7 @@ public final class NormRows {
             case Normalized z ->
                 isRow(v) || (v.equals(n.in(0)) && !is3x3(z.op())) || (v.equals(n.out(0)) && z.op() instanceof Conv);
             case Normalized.Gradient d -> isRow(v) || v.equals(n.in(0)) || v.equals(n.out(0))
-                    || (d.adds() && v.equals(n.in(d.added(n.inputs().size()))));
+                    || (d.adds() && v.equals(n.in(d.added(inputs))));
             case Normalized.Settle s -> true;
             default -> false;
         };
@@ -60,10 +63,15 @@ public final class NormRows {
 
     /** What is added to dx, or dy, may become dx. See {@link Backend#overwritten}. */
     public static int overwritten(Node n) {
-        return switch (n.op()) {
-            case NormBackward b -> b.adds() ? n.inputs().size() - 1 : 1;
+        return overwritten(n.op(), n.inputs().size());
+    }
+
+    private static int overwritten(Op op, int inputs) {
+        return switch (op) {
+            case Settled s -> overwritten(s.op(), inputs - Settled.BEHIND);
+            case NormBackward b -> b.adds() ? inputs - 1 : 1;
             case GatedNorm.BackwardPass b -> 1;
-            case Normalized.Gradient d -> d.adds() ? d.added(n.inputs().size()) : -1;
+            case Normalized.Gradient d -> d.adds() ? d.added(inputs) : -1;
             case Normalized.Settle s -> 0;
             default -> -1;
         };

@@ -7,6 +7,7 @@ import isthmus.op.Node;
 import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Reference;
+import isthmus.op.Settled;
 import isthmus.op.Value;
 import isthmus.tensor.ChannelsLast;
 import isthmus.tensor.DType;
@@ -32,6 +33,9 @@ public final class ReferenceBackend implements Backend {
     public Optional<Kernel> prepare(Node node, Function<Value, DType> types) {
         return Optional.of(new NaiveKernel(node, types));
     }
+
+    @Override
+    public boolean settles(Node node, int operand, Precision precision) { return true; }
 
     @Override
     public boolean measures(Node node, Precision precision) { return node.op() instanceof Conv; }
@@ -85,11 +89,18 @@ public final class ReferenceBackend implements Backend {
             // What may be a view, is the same memory under another name, whatever the shapes; dropout counts in memory order.
             boolean asItLies = node.op() instanceof Dropout
                     || node.op().isView(node.inputs().stream().map(Value::spec).toList());
-            boolean gradients = node.op() instanceof Conv.BackwardWeights
-                    || (node.op() instanceof Normalized z && z.op() instanceof Conv.BackwardWeights);
+            boolean gradients = makesWeightGradient(node.op());
             this.in = node.inputs().stream().map(v -> new Slot(v, types.apply(v),
                     asItLies || v.role() == Value.Role.PARAMETER || v.spec().kind() == Kind.LABEL)).toList();
             this.out = node.outputs().stream().map(v -> new Slot(v, types.apply(v), asItLies || gradients)).toList();
+        }
+
+        private static boolean makesWeightGradient(Op op) {
+            return switch (op) {
+                case Settled s -> makesWeightGradient(s.op());
+                case Normalized z -> makesWeightGradient(z.op());
+                default -> op instanceof Conv.BackwardWeights;
+            };
         }
 
         @Override

@@ -2,7 +2,6 @@ package isthmus.op;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * An op that reads a batch-normalised and activated value which is nowhere in memory: a convolution, its weight gradient, an
@@ -48,11 +47,7 @@ public record Normalized(Normalize norm, Op op) implements Op {
         norm.reference(new Parts(r, Parts.inputs(r, 0, OPERANDS), List.of(a)));
         List<Parts.Part> in = Parts.inputs(r, OPERANDS, r.inputs());
         in.addFirst(a);
-        op.reference(new Parts(r, in, outputs(r, op.infer(in.stream().map(Parts.Part::spec).toList()).size())));
-    }
-
-    private static List<Parts.Part> outputs(Reference r, int count) {
-        return IntStream.range(0, count).mapToObj(i -> Parts.out(r, i)).toList();
+        op.reference(new Parts(r, in, Parts.outputs(r, op.infer(in.stream().map(Parts.Part::spec).toList()).size())));
     }
 
     /**

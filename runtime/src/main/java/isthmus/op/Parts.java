@@ -3,6 +3,7 @@ package isthmus.op;
 import isthmus.tensor.Shape;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** The naive computation of an op within another one. */
 record Parts(Reference whole, List<Part> in, List<Part> out) implements Reference {
@@ -22,6 +23,11 @@ record Parts(Reference whole, List<Part> in, List<Part> out) implements Referenc
         for (int i = from; i < to; i++)
             in.add(new Part(r.in(i), r.inShape(i)));
         return in;
+    }
+
+    /** The first results of the op around. */
+    static List<Part> outputs(Reference r, int count) {
+        return IntStream.range(0, count).mapToObj(i -> out(r, i)).toList();
     }
 
     @Override

@@ -75,7 +75,7 @@ final class Table {
             "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights",
             "iplpppplllpl");
-    static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ippppipplppl");
+    static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ippppipplppppl");
     static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
     static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplpplppl");
     static final MethodHandle WINOGRAD_WEIGHTS_SCRATCH = LIBRARY.bind("ist_winograd_weights_scratch", "iplp");

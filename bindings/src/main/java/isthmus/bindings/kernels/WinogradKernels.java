@@ -24,15 +24,16 @@ public final class WinogradKernels {
      *
      * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
      * @param turned whether w is {@code [channels,out_channels,kernel]} with its taps read backwards: a data gradient
+     * @param mean where to write the mean of each of y's channels, and {@code variance} theirs; or both NULL
      * @param gradient what the result flows through before it is written, as {@link KernelStructs#putNormGradient} writes
      *     it, or NULL
      */
     public static void winograd(MemorySegment window, MemorySegment x, MemorySegment norm, MemorySegment w,
-            boolean turned, MemorySegment bias, MemorySegment y, long ldy, MemorySegment gradient,
-            MemorySegment scratch, long bytes) {
+            boolean turned, MemorySegment bias, MemorySegment y, long ldy, MemorySegment mean,
+            MemorySegment variance, MemorySegment gradient, MemorySegment scratch, long bytes) {
         try {
             check("ist_winograd", (int) Table.WINOGRAD.invokeExact(window, x, norm, w, turned ? 1 : 0, bias, y, ldy,
-                    gradient, scratch, bytes));
+                    mean, variance, gradient, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_winograd", t);
         }

@@ -94,6 +94,28 @@ class WinogradKernelsTest {
         }
     }
 
+    /** As the kernel that reads y for them gives them. */
+    @Test
+    void statisticsOfOutput() {
+        assumeServed();
+        for (Window w : WINDOWS) {
+            try (Arena arena = Arena.ofConfined()) {
+                int k = w.outChannels;
+                int rows = w.batch * w.outs();
+                MemorySegment[] got = {empty(arena, Kernels.F32, k), empty(arena, Kernels.F32, k)};
+                MemorySegment[] expected = {empty(arena, Kernels.F32, k), empty(arena, Kernels.F32, k)};
+                MemorySegment y = empty(arena, Kernels.BF16, rows * (k + GAP));
+                long bytes = scratch(w, 2, arena);
+                WinogradKernels.winograd(w.write(arena), x(arena, w), MemorySegment.NULL, weight(arena, w), false,
+                        random(arena, Kernels.F32, k, 3), y, k + GAP, got[0], got[1], MemorySegment.NULL,
+                        arena.allocate(bytes, 64).fill((byte) 0xff), bytes);
+                Kernels.channelStatistics(Kernels.BF16, y, k + GAP, rows, k, expected[0], expected[1]);
+                for (int i = 0; i < 2; i++)
+                    assertArrayEquals(floats(expected[i], k), floats(got[i], k), 1e-4, w + ", number " + i);
+            }
+        }
+    }
+
     @Test
     void bitsDoNotDependOnThreads() {
         assumeServed();
@@ -131,18 +153,21 @@ class WinogradKernelsTest {
             long one = scratch(w, 1, arena);
             MemorySegment none = MemorySegment.NULL;
             var e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 32, none, any,
+                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 32, none, none,
+                            none, any,
                             one - 2));
             assertTrue(e.getMessage().contains((one - 2) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 31, none, any,
+                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 31, none, none,
+                            none, any,
                             one));
             assertTrue(e.getMessage().contains("pixels of 32 channels are 31 apart"), e.getMessage());
             MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
             KernelStructs.putNorm(norm, any, any, any, any, 1e-5, Kernels.SILU);
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, norm, any, false, any, any, 32, none, any,
+                    () -> WinogradKernels.winograd(w.write(arena), any, norm, any, false, any, any, 32, none, none,
+                            none, any,
                             one));
             assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
         }
@@ -187,7 +212,7 @@ class WinogradKernelsTest {
             MemorySegment scratch = arena.allocate(bytes, 64);
             scratch.fill((byte) 0xff); // NaNs, should anything be read that was not written
             WinogradKernels.winograd(w.write(arena), x, norm, weight(arena, w), turned, bias, y, ldy,
-                    MemorySegment.NULL, scratch, bytes);
+                    MemorySegment.NULL, MemorySegment.NULL, MemorySegment.NULL, scratch, bytes);
             return read(Kernels.BF16, y, size);
         }
     }

@@ -95,7 +95,8 @@ class WinogradNormTest {
                 long bytes = WinogradKernelsTest.scratch(back, threads, arena);
                 MemorySegment scratch = arena.allocate(bytes, 64).fill((byte) 0xff);
                 WinogradKernels.winograd(back.write(arena), WinogradKernelsTest.x(arena, back), NONE,
-                        WinogradKernelsTest.weight(arena, back), true, NONE, dx, ld(), gradient, scratch, bytes);
+                        WinogradKernelsTest.weight(arena, back), true, NONE, dx, ld(), NONE, NONE, gradient,
+                        scratch, bytes);
                 return new double[][]{close(dx), floats(owed[0], c), floats(owed[1], c), floats(owed[2], c),
                         floats(owed[3], c)};
             }

@@ -89,7 +89,8 @@ final class ConvKernels {
 
     /** Whether our kernel of a node in bf16 takes the statistics of its result. */
     static boolean measures(Node n) {
-        return Operands.of(n).op() instanceof Conv op && servesPointwise(op, n);
+        return Operands.of(n).op() instanceof Conv op && (servesPointwise(op, n)
+                || Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), v -> DType.BF16));
     }
 
     /** The kernel of an op that normalises on the way, for what {@link #joinsNorm} has said yes to. */

@@ -8,24 +8,27 @@ import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.Normalized;
 import isthmus.op.Op;
+import isthmus.op.Settled;
 import isthmus.op.Value;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
 /** What our kernels of convolutions and averages, and of their gradients, read: with a norm on the way or without. */
-record Operands(Node node, Optional<Normalize> norm, Op op) {
+record Operands(Node node, Op whole, int inputs, Optional<Normalize> norm, Op op) {
     /** Mean, variance, gamma, beta. */
     private static final int NORM = 4;
 
-    static Operands of(Node n) { return of(n, n.op()); }
+    static Operands of(Node n) { return of(n, n.op(), n.inputs().size()); }
 
-    private static Operands of(Node n, Op op) {
+    /** Of an op that a node's is or has within, and so many of the node's inputs. */
+    private static Operands of(Node n, Op op, int inputs) {
         return switch (op) {
-            case Measured m -> of(n, m.op());
-            case Normalized z -> new Operands(n, Optional.of(z.norm()), z.op());
-            case Normalized.Gradient d -> new Operands(n, Optional.of(d.norm()), d.op());
-            default -> new Operands(n, Optional.empty(), op);
+            case Measured m -> of(n, m.op(), inputs);
+            case Settled s -> of(n, s.op(), inputs - Settled.BEHIND);
+            case Normalized z -> new Operands(n, op, inputs, Optional.of(z.norm()), z.op());
+            case Normalized.Gradient d -> new Operands(n, op, inputs, Optional.of(d.norm()), d.op());
+            default -> new Operands(n, op, inputs, Optional.empty(), op);
         };
     }
 
@@ -75,12 +78,21 @@ record Operands(Node node, Optional<Normalize> norm, Op op) {
                 z.epsilon(), NormKernels.code(z.activation()));
     }
 
+    /** The C library's form of what is still to be settled of dy; NULL if nothing is. */
+    MemorySegment owed(Addresses a, Arena constants) {
+        if (!(node.op() instanceof Settled)) return MemorySegment.NULL;
+        MemorySegment s = constants.allocate(KernelStructs.OWED_BYTES, Long.BYTES);
+        KernelStructs.putOwed(s, a.of(node.in(inputs)), a.stride(node.in(inputs)), a.of(node.in(inputs + 1)),
+                a.of(node.in(inputs + 2)));
+        return s;
+    }
+
     /** The C library's form of a data gradient's way through the norm; NULL if there is none. */
     MemorySegment gradient(Addresses a, Arena constants) {
-        if (!(node.op() instanceof Normalized.Gradient d)) return MemorySegment.NULL;
+        if (!(whole instanceof Normalized.Gradient d)) return MemorySegment.NULL;
         MemorySegment s = constants.allocate(KernelStructs.NORM_GRADIENT_BYTES, Long.BYTES);
         put(s, a);
-        int at = d.added(node.inputs().size());
+        int at = d.added(inputs);
         KernelStructs.putNormGradient(s, a.of(x()), a.stride(x()), d.adds() ? a.of(node.in(at)) : MemorySegment.NULL,
                 d.adds() ? a.stride(node.in(at)) : 0, d.owes() ? a.of(node.in(at + 1)) : MemorySegment.NULL,
                 d.owes() ? a.of(node.in(at + 2)) : MemorySegment.NULL, a.of(node.out(1)), a.of(node.out(2)),

@@ -31,9 +31,11 @@ final class WinogradConv {
             MemorySegment b = op.bias() ? a.of(site.operand(2)) : MemorySegment.NULL;
             MemorySegment y = a.of(n.out(0));
             long ldy = a.stride(n.out(0));
+            MemorySegment mean = site.mean(a);
+            MemorySegment variance = site.variance(a);
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, x, norm, w, false, b, y, ldy, MemorySegment.NULL, scratch,
-                    bytes);
+            return () -> WinogradKernels.winograd(window, x, norm, w, false, b, y, ldy, mean, variance,
+                    MemorySegment.NULL, scratch, bytes);
         });
     }
 
@@ -58,7 +60,7 @@ final class WinogradConv {
             MemorySegment gradient = site.gradient(a, arena);
             MemorySegment scratch = a.scratch();
             return () -> WinogradKernels.winograd(window, dy, MemorySegment.NULL, w, true, MemorySegment.NULL, dx,
-                    lddx, gradient, scratch, bytes);
+                    lddx, MemorySegment.NULL, MemorySegment.NULL, gradient, scratch, bytes);
         });
     }
 
