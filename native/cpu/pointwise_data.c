@@ -74,7 +74,7 @@ typedef struct job {
     uint16_t *u;     /* [block of c, pair of k, BLOCK, 2] */
     float *norms;    /* [block of c, 3, BLOCK]: mean, factor, beta */
     double *sums;    /* [piece, block of c, 2, BLOCK]: of dz, of dz (x - mean) */
-    uint16_t *own;   /* [group, TILE, k] of dy: tiles that are not read where they lie */
+    uint16_t *own;   /* [group, TILE, k] of dy: rows that are not read where they lie */
     float *products; /* [TILE, BLOCK] */
     float *part;     /* [2, BLOCK] of a group's sums */
 } job;
@@ -241,40 +241,42 @@ INLINE void fetch_dy(const job *j, int64_t pixel, int64_t from, int64_t to) {
     }
 }
 
-/* A tile of dy, of at most TILE rows, from the pixel on; settled. */
-static void settle_tile(const job *j, int64_t pixel, int64_t rows, uint16_t *to) {
+/* The rows of a group, settled: all of them at once, as that takes two thirds of the time it takes tile by tile. */
+static void settle_group(const job *j, int64_t pixel, int64_t rows) {
     int64_t k = j->s.k, ldx = j->owed->ldx;
     const uint16_t *dy = j->dy + pixel * k, *x = (const uint16_t *)j->owed->x + pixel * ldx;
     for (int64_t i = 0; i < k; i += BLOCK) {
         owed_words o = owed_words_at(j->owed, i, BLOCK);
         for (int64_t t = 0; t < rows; t++) {
             __m512i d = _mm512_loadu_si512(dy + t * k + i);
-            put_split(to + t * k + i, settle_split(d, _mm512_loadu_si512(x + t * ldx + i), o));
+            put_split(j->own + t * k + i, settle_split(d, _mm512_loadu_si512(x + t * ldx + i), o));
         }
     }
 }
 
-/* Where the same tile is read: in place, unless it is owed something or would be read beyond its rows. */
-static const uint16_t *tile_at(const job *j, int64_t pixel, int64_t rows, uint16_t *own, int first) {
-    const uint16_t *dy = j->dy + pixel * j->s.k;
-    if (!j->owed && rows == TILE) return dy;
-    if (first && j->owed) settle_tile(j, pixel, rows, own);
-    else if (first) memcpy(own, dy, (size_t)(2 * rows * j->s.k));
-    return own;
+/* Makes a group's own rows and says how many before them are read where they lie. */
+static int64_t own_rows(const job *j, int64_t pixel, int64_t rows) {
+    int64_t k = j->s.k, few = rows % TILE, whole = rows - few;
+    if (!j->owed) {
+        memcpy(j->own + whole * k, j->dy + (pixel + whole) * k, (size_t)(2 * few * k));
+        return whole;
+    }
+    settle_group(j, pixel, rows);
+    return 0;
 }
 
 /* A group of `rows` pixels. */
 static void group(const job *j, int64_t pixel, int64_t rows, aside *a, double *sums) {
     const cut *s = &j->s;
-    int64_t all = s->group * TILE, size = TILE * s->out;
+    const uint16_t *dy = j->dy + pixel * s->k;
+    int64_t all = s->group * TILE, size = TILE * s->out, whole = own_rows(j, pixel, rows);
     for (int64_t b = 0; b < s->in; b++) {
         int64_t c = b * BLOCK, from = size * b / s->in * BLOCK, to = size * (b + 1) / s->in * BLOCK;
         for (int64_t t = 0; t < rows; t += TILE) {
             place p = moved(j->at, pixel + t, c);
             a->next = b + 1 < s->in ? moved(p, 0, BLOCK) : moved(p, all, -c);
-            const uint16_t *dy = tile_at(j, pixel + t, min64(TILE, rows - t), j->own + t * s->k, b == 0);
             fetch_dy(j, pixel + all + t, from, to);
-            multiply_as(j, dy, j->u + c * s->k, a);
+            multiply_as(j, (t < whole ? dy : j->own) + t * s->k, j->u + c * s->k, a);
             if (t == 0 && j->mode != PLAIN) add_part(j, sums, a->c);
             a->last = p;
             a->c = c;
