@@ -28,9 +28,13 @@ class PointwiseDataTest {
     private static final double EPSILON = 1e-5;
     private static final MemorySegment NONE = MemorySegment.NULL;
 
-    /** What dx begins with. */
+    /** What dx begins with; each is tried with rows so many elements apart. */
     private enum Add {
-        NOTHING, OTHER, ITSELF
+        NOTHING(0), OTHER(8), ITSELF(16);
+
+        final int gap;
+
+        Add(int gap) { this.gap = gap; }
     }
 
     /** What dy is owed: paid by the settling kernel before, or on the way, with x end to end or in wider rows. */
@@ -38,6 +42,7 @@ class PointwiseDataTest {
         NOTHING, SETTLED, ON_THE_WAY, PITCHED
     }
 
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Case(int[] shape, int gap, int activation, Add add, boolean before) {
         int ld() { return shape[1] + gap; }
 
@@ -191,7 +196,7 @@ class PointwiseDataTest {
         for (int[] s : SHAPES)
             for (int activation : new int[]{Kernels.NONE, Kernels.RELU})
                 for (Add add : Add.values()) {
-                    var of = new Case(s, add.ordinal() * 8, activation, add, add == Add.OTHER);
+                    var of = new Case(s, add.gap, activation, add, add == Add.OTHER);
                     List<double[]> exact = of.exact(true);
                     List<double[]> ours = of.run(true, 2);
                     for (int i = 0; i < names.length; i++)

@@ -34,6 +34,7 @@ class PointwiseForwardTest {
     }
 
     /** Operands, rows of x and of y so many elements apart. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Case(int[] shape, MemorySegment x, int ldx, int ldy, MemorySegment w, MemorySegment bias) {
         static Case of(Arena arena, int[] s, int gap, boolean bias) {
             int ldx = s[1] + gap;

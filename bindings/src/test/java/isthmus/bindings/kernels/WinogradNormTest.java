@@ -57,7 +57,7 @@ class WinogradNormTest {
                     MemorySegment x = WinogradKernelsTest.x(arena, w);
                     MemorySegment z = empty(arena, Kernels.BF16, w.batch * w.ins() * w.channels);
                     Kernels.batchNorm(Kernels.BF16, x, w.channels, n.mean, n.variance, n.gamma, n.beta, EPSILON, NONE,
-                            activation, z, w.channels, w.batch * w.ins(), w.channels);
+                            activation, z, w.channels, (long) w.batch * w.ins(), w.channels);
                     MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
                     n.put(norm);
                     String what = w + " after activation " + activation;

@@ -117,7 +117,7 @@ class WinogradWeightsTest {
             of[1].setAtIndex(ValueLayout.JAVA_FLOAT, i, Math.abs(of[1].getAtIndex(ValueLayout.JAVA_FLOAT, i)));
         float epsilon = 1e-5f;
         Kernels.batchNorm(Kernels.BF16, x, w.channels + GAP, of[0], of[1], of[2], of[3], epsilon, MemorySegment.NULL,
-                activation, y, w.channels, w.batch * w.ins(), w.channels);
+                activation, y, w.channels, (long) w.batch * w.ins(), w.channels);
         MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
         KernelStructs.putNorm(norm, of[0], of[1], of[2], of[3], epsilon, activation);
         return norm;
