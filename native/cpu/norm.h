@@ -12,11 +12,12 @@ INLINE int64_t times_of(int64_t ldx, int64_t ldy, int64_t c, int64_t rows) {
     return ldx == c && ldy == c && c <= WIDE / 2 ? min64(WIDE / c, rows) : 1;
 }
 
-/* Rows further apart than they are long are asked for before their time: the processor foresees only what lies end to end. */
+/* Rows further apart than they are long are asked for before their time, short ones more rows ahead: the processor foresees only
+ * what lies end to end. */
 INLINE void foresee(int dt, const void *x, int64_t ldx, int64_t c) {
     if (ldx == c) return;
-    enum { AHEAD = 8, LINE = 64 };
-    const char *row = offset(dt, x, AHEAD * ldx), *end = offset(dt, row, c);
+    enum { AHEAD = 2048, LEAST = 8, LINE = 64 };
+    const char *row = offset(dt, x, (AHEAD / c > LEAST ? AHEAD / c : LEAST) * ldx), *end = offset(dt, row, c);
     for (; row < end; row += LINE) __builtin_prefetch(row);
 }
 

@@ -93,6 +93,20 @@ final class ConvKernels {
                 || Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), v -> DType.BF16));
     }
 
+    /** Whether our kernel of a node in bf16 settles that operand: dy of a convolution with one tap. */
+    static boolean settles(Node n, int operand) {
+        Operands site = Operands.of(n);
+        return switch (site.op()) {
+            case Conv.BackwardData d -> d.window().volume() == 1 && n.in(operand).equals(site.dy())
+                    && PointwiseConv.serves(d.window(), d.groups(), d.x().dim(1), site.dy().shape().dim(1));
+            case Conv.BackwardWeights w ->
+                w.window().volume() == 1 && !w.bias() && n.in(operand).equals(site.operand(1))
+                        && PointwiseConv.servesWeights(w.window(), w.groups(), site.x().shape().dim(1),
+                                site.operand(1).shape().dim(1));
+            default -> false;
+        };
+    }
+
     /** The kernel of an op that normalises on the way, for what {@link #joinsNorm} has said yes to. */
     static Kernel joined(Node n, Op op, int threads) {
         return switch (op) {

@@ -37,6 +37,7 @@ import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Relu;
 import isthmus.op.Scale;
+import isthmus.op.Settled;
 import isthmus.op.Sigmoid;
 import isthmus.op.Silu;
 import isthmus.op.StochasticDepth;
@@ -64,6 +65,7 @@ final class CpuBackend implements Backend {
             Map.entry(Conv.BackwardData.class, CpuBackend::convBackwardData),
             Map.entry(Conv.BackwardWeights.class, CpuBackend::convBackwardWeights),
             Map.entry(Measured.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
+            Map.entry(Settled.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
             Map.entry(Normalized.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
             Map.entry(Normalized.Gradient.class, (d, n, t) -> joined(d, n, Operands.of(n).op())),
             Map.entry(Normalized.Settle.class, own(NormKernels::settle)),
@@ -191,6 +193,11 @@ final class CpuBackend implements Backend {
             case AvgPool p -> PoolKernels.joinsNorm(p, reader.in(0).shape());
             default -> false;
         };
+    }
+
+    @Override
+    public boolean settles(Node node, int operand, Precision precision) {
+        return precision == Precision.BF16 && ConvKernels.settles(node, operand);
     }
 
     @Override

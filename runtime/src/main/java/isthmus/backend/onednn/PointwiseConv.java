@@ -68,12 +68,13 @@ final class PointwiseConv {
         long bytes = OwnKernel.scratch(to -> PointwiseKernels.backwardDataScratch(pixels, c, k, threads, to));
         return new OwnKernel("pointwise", bytes, (a, arena) -> {
             MemorySegment dy = a.of(site.dy());
+            MemorySegment owed = site.owed(a, arena);
             MemorySegment w = a.of(site.weight());
             MemorySegment dx = a.of(n.out(0));
             long lddx = a.stride(n.out(0));
             MemorySegment gradient = site.gradient(a, arena);
             MemorySegment scratch = a.scratch();
-            return () -> PointwiseKernels.backwardData(dy, MemorySegment.NULL, w, dx, lddx, gradient, pixels, c, k,
+            return () -> PointwiseKernels.backwardData(dy, owed, w, dx, lddx, gradient, pixels, c, k,
                     scratch, bytes);
         });
     }
@@ -90,11 +91,12 @@ final class PointwiseConv {
             long ldx = a.stride(site.x());
             MemorySegment norm = site.norm(a, arena);
             MemorySegment dy = a.of(site.operand(1));
+            MemorySegment owed = site.owed(a, arena);
             MemorySegment dw = a.of(n.out(0));
             MemorySegment db = op.bias() ? a.of(n.out(1)) : MemorySegment.NULL;
             MemorySegment scratch = a.scratch();
             return () -> {
-                PointwiseKernels.backwardWeights(x, ldx, norm, dy, MemorySegment.NULL, dw, pixels, c, k, scratch,
+                PointwiseKernels.backwardWeights(x, ldx, norm, dy, owed, dw, pixels, c, k, scratch,
                         bytes);
                 if (op.bias()) Kernels.columnSum(Kernels.BF16, dy, k, db, pixels, k);
             };
