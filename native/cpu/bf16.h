@@ -4,6 +4,9 @@
 
 #include "kernel.h"
 
+/* What is so large is written past the caches. */
+#define STREAM_BYTES (16 << 20)
+
 /* AVX-512 does not imply bf16 products: a kernel asks before it does anything. */
 static inline int bf16_check(const char *call) {
 #if defined(__AVX512BF16__)

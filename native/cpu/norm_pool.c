@@ -5,6 +5,9 @@
 #include "norm_input.h"
 #include "window.h"
 
+/* Channels are taken in blocks of so many. */
+#define BLOCK 32
+
 static int norm_pool_check(const char *call, const ist_window *w, const ist_norm *norm) {
     int status = window_check(call, w);
     if (!status) status = bf16_check(call);
@@ -17,9 +20,9 @@ static int norm_pool_check(const char *call, const ist_window *w, const ist_norm
                             "is for whole windows of 2 x 2 without padding", call, d, (long long)w->kernel[d],
                             (long long)w->stride[d], (long long)w->padding[d], (long long)w->in[d], (long long)w->out[d]);
     }
-    if (w->channels % 16)
-        return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld channels; this is for multiples of 16", call,
-                        (long long)w->channels);
+    if (w->channels % BLOCK)
+        return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld channels; this is for multiples of %d", call,
+                        (long long)w->channels, BLOCK);
     return IST_OK;
 }
 
@@ -62,25 +65,38 @@ typedef struct back {
     const uint16_t *dy;
     uint16_t *dx;
     int64_t lddx;
+    int stream; /* whether dx is too large to be in the caches when it is read */
     float *sum, *product;
 } back;
 
-INLINE void gradient_line(const ist_window *w, const back *b, int relu, int adds, line l) {
+/* dx of 16 channels from the j-th on, of the four positions under one result; adds to their sums. */
+INLINE void gradient_lanes(const back *b, int relu, int adds, const int64_t *at, const uint16_t *dy, int64_t j, lanes *dx) {
     const uint16_t *x = b->g->x, *add = b->g->add;
+    norm_lanes k = norm_lanes_at(&b->norm, j);
+    lanes d = widen(dy + j) / (float)TAPS, sum = lanes_at(b->sum + j), product = lanes_at(b->product + j);
+    UNROLL for (int t = 0; t < TAPS; t++) {
+        lanes from = {0};
+        if (adds) from = widen(add + at[t] * b->g->ldadd + j);
+        dx[t] = norm_gradient_of(d, widen(x + at[t] * b->g->ldx + j), from, k, relu, &sum, &product);
+    }
+    _mm512_storeu_ps(b->sum + j, (__m512)sum);
+    _mm512_storeu_ps(b->product + j, (__m512)product);
+}
+
+INLINE void gradient_line(const ist_window *w, const back *b, int relu, int adds, line l) {
     for (int64_t o = 0; o < w->out[2]; o++) {
         int64_t above = l.above + 2 * o, below = l.below + 2 * o, at[TAPS] = {above, above + 1, below, below + 1};
-        for (int64_t j = 0; j < w->channels; j += 16) {
-            norm_lanes k = norm_lanes_at(&b->norm, j);
-            lanes dy = widen(b->dy + (l.out + o) * w->channels + j) / (float)TAPS;
-            lanes sum = lanes_at(b->sum + j), product = lanes_at(b->product + j);
+        const uint16_t *dy = b->dy + (l.out + o) * w->channels;
+        for (int64_t j = 0; j < w->channels; j += BLOCK) {
+            lanes low[TAPS], high[TAPS];
+            gradient_lanes(b, relu, adds, at, dy, j, low);
+            gradient_lanes(b, relu, adds, at, dy, j + 16, high);
             UNROLL for (int t = 0; t < TAPS; t++) {
-                lanes from = {0};
-                if (adds) from = widen(add + at[t] * b->g->ldadd + j);
-                lanes d = norm_gradient_of(dy, widen(x + at[t] * b->g->ldx + j), from, k, relu, &sum, &product);
-                narrow(b->dx + at[t] * b->lddx + j, d);
+                void *to = b->dx + at[t] * b->lddx + j;
+                __m512i words = (__m512i)_mm512_cvtne2ps_pbh((__m512)high[t], (__m512)low[t]);
+                if (b->stream) _mm512_stream_si512(to, words);
+                else _mm512_storeu_si512(to, words);
             }
-            _mm512_storeu_ps(b->sum + j, (__m512)sum);
-            _mm512_storeu_ps(b->product + j, (__m512)product);
         }
     }
 }
@@ -113,6 +129,7 @@ static void gradient(const ist_window *w, back all, double *room, int threads) {
         b.product = b.sum + c;
         share(lines, 1, &from, &to);
         gradient_lines(w, b, mine, mine + c, from, to);
+        _mm_sfence();
     }
     for (int t = 1; t < threads; t++)
         for (int64_t j = 0; j < 2 * c; j++) room[j] += room[t * one + j];
@@ -155,7 +172,9 @@ int KERNEL(norm_avg_pool_backward)(const ist_window *window, const void *dy, voi
     int64_t c = window->channels;
     double *room = malloc((size_t)(3 * c * threads) * sizeof(double) + (size_t)c * sizeof(float));
     if (!room) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for the sums", __func__);
-    back all = {g, norm_input_of(&g->norm, c, (float *)(room + 3 * c * threads)), dy, dx, lddx, NULL, NULL};
+    int64_t size = 2 * window->batch * volume(window->in) * c;
+    int stream = size >= STREAM_BYTES && (uintptr_t)dx % 64 == 0 && lddx % BLOCK == 0 && g->add != dx;
+    back all = {g, norm_input_of(&g->norm, c, (float *)(room + 3 * c * threads)), dy, dx, lddx, stream, NULL, NULL};
     gradient(window, all, room, threads);
     free(room);
 #else

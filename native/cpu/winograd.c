@@ -18,9 +18,6 @@
 #define CHUNK_BYTES (400 << 10)
 #define CHUNK_GROUPS 7
 
-/* What is so large is written past the caches. */
-#define STREAM_BYTES (16 << 20)
-
 /* How a convolution is cut. */
 typedef struct cut {
     tiling tiles;

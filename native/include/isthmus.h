@@ -273,7 +273,7 @@ IST_API int ist_avg_pool(int dtype, const ist_window *window, const void *x, voi
 IST_API int ist_avg_pool_backward(int dtype, const ist_window *window, const void *dy, void *dx);
 
 /* ist_avg_pool of windows of 2 x 2 without padding, over a normalised value that is nowhere in memory, in bf16: positions of x are
- * ldx apart, channels come in multiples of 16; on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. The same bits as
+ * ldx apart, channels come in multiples of 32; on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. The same bits as
  * ist_batch_norm and ist_avg_pool. */
 IST_API int ist_norm_avg_pool(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm, void *y);
 /* Its gradient through the norm; dx's positions are lddx apart. */

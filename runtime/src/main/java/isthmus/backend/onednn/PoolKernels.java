@@ -66,7 +66,7 @@ final class PoolKernels {
 
     /** Whether our kernels take an average whose input is normalised on the way, in bf16: whole windows of 2 x 2. */
     static boolean joinsNorm(AvgPool op, Shape x) {
-        return op.window().equals(Window.of(2, 2, 2, 0)) && x.dim(1) % 16 == 0 && x.dim(2) % 2 == 0
+        return op.window().equals(Window.of(2, 2, 2, 0)) && x.dim(1) % 32 == 0 && x.dim(2) % 2 == 0
                 && x.dim(3) % 2 == 0 && Dnnl.bf16InVectors();
     }
 
