@@ -65,7 +65,7 @@ final class JoinNorms {
         Optional<Node> reader = all.stream()
                 .filter(n -> (n.op() instanceof Conv || n.op() instanceof AvgPool) && n.in(0).equals(a)).findFirst();
         if (readers.isKept(a) || reader.isEmpty() || !joins.test(reader.get())) return;
-        List<Node> rest = all.stream().filter(n -> n != reader.get()).toList();
+        List<Node> rest = all.stream().filter(n -> !n.equals(reader.get())).toList();
         if (rest.size() > 1 || !rest.stream().allMatch(n -> n.op() instanceof Conv.BackwardWeights)) return;
         all.forEach(n -> norms.put(n, norm));
         gone.add(norm);

@@ -114,7 +114,8 @@ public record Normalized(Normalize norm, Op op) implements Op {
         private double inverse(Reference r, int c) { return 1 / Math.sqrt(r.in(2)[c] + norm.epsilon()); }
 
         private void owe(Reference r, int c, double dbeta, double dgamma) {
-            double a = r.in(3)[c] * inverse(r, c) / (r.in(0).length / r.inShape(0).dim(1));
+            int count = r.in(0).length / r.inShape(0).dim(1);
+            double a = r.in(3)[c] * inverse(r, c) / count;
             double slope = -a * dgamma * inverse(r, c);
             r.out(1)[c] = (float) (slope + (owes ? r.in(added(r.inputs()) + 1)[c] : 0));
             r.out(2)[c] = (float) (-a * dbeta - slope * r.in(1)[c] + (owes ? r.in(added(r.inputs()) + 2)[c] : 0));
