@@ -23,6 +23,7 @@ class NormPoolTest {
     private static final int GAP = 32;
 
     /** A batch of maps, and the numbers of their norm; x's positions are GAP elements further apart than they have channels. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
     private record Case(Arena arena, int batch, int high, int wide, int c, int activation, MemorySegment[] n) {
         static Case of(Arena arena, int batch, int high, int wide, int c, int activation) {
             MemorySegment[] n = PointwiseForwardTest.statistics(arena, c);
