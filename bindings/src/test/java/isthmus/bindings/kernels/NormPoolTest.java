@@ -1,11 +1,11 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
 import static isthmus.bindings.kernels.Numbers.close;
 import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
 import static isthmus.bindings.kernels.Numbers.read;
-import static isthmus.bindings.kernels.WinogradKernelsTest.assumeServed;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;

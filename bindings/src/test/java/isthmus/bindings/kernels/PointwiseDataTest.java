@@ -1,5 +1,7 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
+import static isthmus.bindings.kernels.Bf16Products.served;
 import static isthmus.bindings.kernels.Numbers.close;
 import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
@@ -7,10 +9,8 @@ import static isthmus.bindings.kernels.Numbers.random;
 import static isthmus.bindings.kernels.Numbers.read;
 import static isthmus.bindings.kernels.PointwiseForwardTest.assertRefused;
 import static isthmus.bindings.kernels.PointwiseForwardTest.rounded;
-import static isthmus.bindings.kernels.PointwiseForwardTest.served;
 import static isthmus.bindings.kernels.PointwiseForwardTest.statistics;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import isthmus.bindings.onednn.OneDnn;
 import java.lang.foreign.Arena;
@@ -181,7 +181,7 @@ class PointwiseDataTest {
 
     @Test
     void plainNearFloat64() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES)
             for (int gap : new int[]{0, 33}) {
                 var of = new Case(s, gap, Kernels.NONE, Add.NOTHING, false);
@@ -191,7 +191,7 @@ class PointwiseDataTest {
 
     @Test
     void throughNormNearFloat64() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         String[] names = {"dx", "slope", "shift", "dgamma", "dbeta"};
         for (int[] s : SHAPES)
             for (int activation : new int[]{Kernels.NONE, Kernels.RELU})
@@ -206,7 +206,7 @@ class PointwiseDataTest {
 
     @Test
     void bitsDoNotDependOnThreads() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         int before = Runtime.getRuntime().availableProcessors();
         try {
             for (int[] s : SHAPES) {
@@ -230,7 +230,7 @@ class PointwiseDataTest {
 
     @Test
     void settledOnTheWay() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         int before = Runtime.getRuntime().availableProcessors();
         try {
             for (int[] s : SHAPES)

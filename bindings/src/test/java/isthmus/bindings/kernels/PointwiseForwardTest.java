@@ -1,5 +1,7 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
+import static isthmus.bindings.kernels.Bf16Products.served;
 import static isthmus.bindings.kernels.Numbers.bf16;
 import static isthmus.bindings.kernels.Numbers.close;
 import static isthmus.bindings.kernels.Numbers.empty;
@@ -9,11 +11,9 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import isthmus.bindings.NativeException;
 import isthmus.bindings.onednn.OneDnn;
-import isthmus.bindings.onednn.OneDnnConstants;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -27,11 +27,6 @@ class PointwiseForwardTest {
     private static final int[] GAPS = {0, 8, 33};
     private static final double EPSILON = 1e-5;
     private static final MemorySegment NONE = MemorySegment.NULL;
-
-    static boolean served() {
-        int isa = OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
-        return Kernels.isa().equals("avx512") && (OneDnn.getEffectiveCpuIsa() & isa) == isa;
-    }
 
     /** Operands, rows of x and of y so many elements apart. */
     @SuppressWarnings("ArrayRecordComponent") // never compared
@@ -93,7 +88,7 @@ class PointwiseForwardTest {
 
     @Test
     void nearFloat64() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES)
             for (int gap : GAPS)
                 for (boolean bias : new boolean[]{false, true})
@@ -107,7 +102,7 @@ class PointwiseForwardTest {
     /** As the kernel that reads y for them gives them. */
     @Test
     void statisticsOfOutput() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES)
             try (Arena arena = Arena.ofConfined()) {
                 Case of = Case.of(arena, s, 8, true);
@@ -127,7 +122,7 @@ class PointwiseForwardTest {
     /** As if batch norm had written what is read. */
     @Test
     void normOfInput() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES)
             for (int activation : new int[]{Kernels.NONE, Kernels.RELU})
                 try (Arena arena = Arena.ofConfined()) {
@@ -145,7 +140,7 @@ class PointwiseForwardTest {
 
     @Test
     void bitsDoNotDependOnThreads() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         int before = Runtime.getRuntime().availableProcessors();
         try (Arena arena = Arena.ofConfined()) {
             for (int[] s : SHAPES) {
@@ -166,7 +161,7 @@ class PointwiseForwardTest {
     /** A pixel that is no number spoils itself and no other, where the last pixel stands in for others as well. */
     @Test
     void nanStaysInItsPixel() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         int[] s = {17, 64, 32};
         try (Arena arena = Arena.ofConfined()) {
             Case of = Case.of(arena, s, 0, false);

@@ -1,5 +1,7 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
+import static isthmus.bindings.kernels.Bf16Products.served;
 import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
@@ -9,11 +11,9 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import isthmus.bindings.NativeException;
 import isthmus.bindings.onednn.OneDnn;
-import isthmus.bindings.onednn.OneDnnConstants;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -27,14 +27,9 @@ class PointwiseKernelsTest {
     private static final int[] ACTIVATIONS = {Kernels.NONE, Kernels.RELU};
     private static final float EPSILON = 1e-3f;
 
-    private static boolean served() {
-        int isa = OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
-        return Kernels.isa().equals("avx512") && (OneDnn.getEffectiveCpuIsa() & isa) == isa;
-    }
-
     @Test
     void nearFloat64() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES) {
             double[] exact = exact(s);
             double[] ours = run(s, 8);
@@ -46,7 +41,7 @@ class PointwiseKernelsTest {
 
     @Test
     void bitsDoNotDependOnThreads() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         int before = Runtime.getRuntime().availableProcessors();
         try {
             for (int[] s : SHAPES) {
@@ -66,7 +61,7 @@ class PointwiseKernelsTest {
     /** Rows may lie in a wider buffer, whose other columns are not read. */
     @Test
     void pitchedRows() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES)
             assertArrayEquals(run(s, 2), run(s, s[1] + 5, -1, 2), s[0] + " pixels, " + s[1] + " to " + s[2]);
     }
@@ -74,7 +69,7 @@ class PointwiseKernelsTest {
     /** With a norm the bits are those of the norm's own kernel before the one without a norm. */
     @Test
     void normOnTheWay() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         for (int[] s : SHAPES)
             for (int activation : ACTIVATIONS) {
                 double[] apart = apart(s, activation);
@@ -86,7 +81,7 @@ class PointwiseKernelsTest {
     /** With something owed the bits are those of the kernel that settles before the one with nothing owed. */
     @Test
     void settledOnTheWay() {
-        assumeTrue(served(), "no AVX-512 BF16 here");
+        assumeServed();
         int before = Runtime.getRuntime().availableProcessors();
         try {
             for (int[] s : SHAPES)

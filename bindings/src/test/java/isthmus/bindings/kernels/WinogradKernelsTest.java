@@ -1,5 +1,7 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
+import static isthmus.bindings.kernels.Bf16Products.served;
 import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
@@ -8,11 +10,9 @@ import static isthmus.bindings.kernels.Window.v;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import isthmus.bindings.NativeException;
 import isthmus.bindings.onednn.OneDnn;
-import isthmus.bindings.onednn.OneDnnConstants;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -52,13 +52,6 @@ class WinogradKernelsTest {
             rest[d] = w.kernel[d] - 1 - w.padding[d];
         return new Window(w.batch, w.outChannels, w.channels, 1, w.out(), w.kernel, w.stride, rest, w.dilation);
     }
-
-    static void assumeServed() {
-        assumeTrue(Kernels.isa().equals("avx512") && may(OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16),
-                "no AVX-512 BF16 here");
-    }
-
-    private static boolean may(int isa) { return (OneDnn.getEffectiveCpuIsa() & isa) == isa; }
 
     @Test
     void forward() {
@@ -139,7 +132,7 @@ class WinogradKernelsTest {
     void refusals() {
         try (Arena arena = Arena.ofConfined()) {
             Window w = WINDOWS.get(0);
-            if (!Kernels.isa().equals("avx512") || !may(OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16)) {
+            if (!served()) {
                 var e = assertThrows(NativeException.class, () -> scratch(w, 1, arena));
                 assertTrue(e.getMessage().contains("AVX-512 BF16"), e.getMessage());
                 return;

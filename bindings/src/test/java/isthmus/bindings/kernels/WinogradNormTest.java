@@ -1,5 +1,6 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
 import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
@@ -7,7 +8,6 @@ import static isthmus.bindings.kernels.Numbers.read;
 import static isthmus.bindings.kernels.WinogradKernelsTest.MOST;
 import static isthmus.bindings.kernels.WinogradKernelsTest.WINDOWS;
 import static isthmus.bindings.kernels.WinogradKernelsTest.assertNear;
-import static isthmus.bindings.kernels.WinogradKernelsTest.assumeServed;
 import static isthmus.bindings.kernels.WinogradKernelsTest.turned;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;

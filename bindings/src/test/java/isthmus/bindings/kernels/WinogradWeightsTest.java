@@ -1,5 +1,7 @@
 package isthmus.bindings.kernels;
 
+import static isthmus.bindings.kernels.Bf16Products.assumeServed;
+import static isthmus.bindings.kernels.Bf16Products.served;
 import static isthmus.bindings.kernels.Numbers.empty;
 import static isthmus.bindings.kernels.Numbers.floats;
 import static isthmus.bindings.kernels.Numbers.random;
@@ -9,11 +11,9 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import isthmus.bindings.NativeException;
 import isthmus.bindings.onednn.OneDnn;
-import isthmus.bindings.onednn.OneDnnConstants;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -54,13 +54,6 @@ class WinogradWeightsTest {
         return new Window(batch, channels, out, 1, in, v(taps, 3, 3), v(1, 1, 1), v(deep, padding, padding),
                 v(1, 1, 1));
     }
-
-    private static boolean served() {
-        int isa = OneDnnConstants.DNNL_CPU_ISA_AVX512_CORE_BF16;
-        return Kernels.isa().equals("avx512") && (OneDnn.getEffectiveCpuIsa() & isa) == isa;
-    }
-
-    private static void assumeServed() { assumeTrue(served(), "no AVX-512 BF16 here"); }
 
     @Test
     void nearFloat64() {
