@@ -72,7 +72,7 @@ static void pack(const job *j, int64_t from, int64_t to) {
         UNROLL for (int i = 0; i < 16; i++)
             pairs[i] = (__m512)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(w + i * j->s.c + 16), _mm512_loadu_ps(w + i * j->s.c));
         uint16_t *u = j->u + half / 2 * j->s.c * BLOCK + c * BLOCK + half % 2 * 32;
-        transpose(pairs, (float *)u, BLOCK);
+        transpose(pairs, (float *)u, BLOCK, 0xffff);
     }
 }
 

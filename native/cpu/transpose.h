@@ -4,8 +4,9 @@
 
 #include "bf16.h"
 
-/* Writes the columns of what `a` holds as rows, ld apart; a is changed. */
-INLINE void transpose(__m512 a[16], float *to, int64_t ld) {
+#if defined(__AVX512BF16__)
+/* Writes the columns of what `a` holds as rows, ld apart, of which the elements `some` are written; a is changed. */
+INLINE void transpose(__m512 a[16], float *to, int64_t ld, __mmask16 some) {
     __m512 b[16];
     UNROLL for (int i = 0; i < 16; i += 2) {
         b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
@@ -22,9 +23,10 @@ INLINE void transpose(__m512 a[16], float *to, int64_t ld) {
             b[i + k + 4] = _mm512_shuffle_f32x4(a[i + k], a[i + k + 4], 0xdd);
         }
     UNROLL for (int k = 0; k < 8; k++) {
-        _mm512_storeu_ps(to + k * ld, _mm512_shuffle_f32x4(b[k], b[k + 8], 0x88));
-        _mm512_storeu_ps(to + (k + 8) * ld, _mm512_shuffle_f32x4(b[k], b[k + 8], 0xdd));
+        _mm512_mask_storeu_ps(to + k * ld, some, _mm512_shuffle_f32x4(b[k], b[k + 8], 0x88));
+        _mm512_mask_storeu_ps(to + (k + 8) * ld, some, _mm512_shuffle_f32x4(b[k], b[k + 8], 0xdd));
     }
 }
+#endif
 
 #endif

@@ -303,7 +303,7 @@ static void write_band(const job *j, int64_t sub, int64_t band, int64_t first, f
             taps_of(s, sums + r * BLOCK + tap * 4 * point_size(s), part + r * each + tap * 9);
     float *to = dw + first * ld + channel * each;
     for (int64_t i = 0; i < count; i += LANES)
-        transpose(part + i, to + i, ld, (__mmask16)(count - i >= LANES ? 0xffff : (1 << (count - i)) - 1));
+        transpose((__m512 *)(part + i), to + i, ld, (__mmask16)(count - i >= LANES ? 0xffff : (1 << (count - i)) - 1));
 }
 
 /* ---- Shares ---- */

@@ -23,10 +23,7 @@ final class PointwiseConv {
         return isPlain(w, groups, c) && k % BLOCK == 0;
     }
 
-    /**
-     * Whether our weight gradient is faster than oneDNN's: by a sixth on DenseNet-121's first layers, up to 2.2 times on small
-     * maps.
-     */
+    /** Whether our weight gradient serves, and channels are not too few for its blocks. */
     static boolean servesWeights(Window w, int groups, int c, int k) {
         return isPlain(w, groups, c) && c >= LEAST && k >= LEAST;
     }

@@ -37,8 +37,8 @@ final class Winograd {
     }
 
     /**
-     * Whether our weight gradient is worth its transforms, if it serves. Measured on two cores without AMX: 1.5 to 2.1 times as
-     * fast as oneDNN's; slower only where many weights meet few tiles, as their transform back is most of the work then.
+     * Whether our weight gradient is worth its transforms, if it serves: not where many weights meet few tiles, as their
+     * transform back is most of the work then.
      */
     static boolean paysForWeights(Shape y, Shape weight) {
         long lines = (y.dim(y.rank() - 2) + 1L) / 2;
