@@ -311,6 +311,21 @@ IST_API int ist_conv_dense_scratch(const ist_window *window, int64_t threads, in
 IST_API int ist_conv_dense(const ist_window *window, const float *x, const float *w, const float *bias, float *y,
                            void *scratch, int64_t bytes);
 
+/* Convolution of one to four channels in bf16, as a network's first one: y [batch,out,out_channels] bf16 of x [batch,in,channels]
+ * bf16, w as ist_conv, rounded to bf16; two dimensions (depth 1), one group, kernels up to 7x7, strides up to 2, no dilation,
+ * output channels in multiples of 32; on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. mean and variance
+ * [out_channels] of y, as ist_channel_statistics gives them, or both NULL. An x that is no finite number may spoil outputs beside
+ * its windows, too. scratch as ist_conv_dense. y's bits do not depend on threads. */
+IST_API int ist_conv_stem_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
+IST_API int ist_conv_stem(const ist_window *window, const void *x, const float *w, void *y, float *mean, float *variance,
+                          void *scratch, int64_t bytes);
+
+/* Its weight gradient: dw as ist_conv_backward_weights gives it. owed: what dy is owed, or NULL; the bits are those of ist_settle
+ * and this without, and do not depend on threads. */
+IST_API int ist_conv_stem_backward_weights_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
+IST_API int ist_conv_stem_backward_weights(const ist_window *window, const void *x, const void *dy, const ist_owed *owed,
+                                           float *dw, void *scratch, int64_t bytes);
+
 /* Convolution with one tap, in bf16: y [pixels,k] = norm(x) w' + bias. x bf16 [pixels,c], rows ldx apart; norm NULL: x as it is;
  * w float32 [k,c], rounded to bf16; bias float32 [k] or NULL; y bf16, rows ldy apart; mean and variance [k] of y, as
  * ist_channel_statistics gives them, or both NULL; c and k multiples of 32. On processors with AVX-512 BF16; else

@@ -66,6 +66,11 @@ final class Table {
     static final MethodHandle CONV = LIBRARY.bind("ist_conv", "iippppp");
     static final MethodHandle CONV_DENSE = LIBRARY.bind("ist_conv_dense", "ippppppl");
     static final MethodHandle CONV_DENSE_SCRATCH = LIBRARY.bind("ist_conv_dense_scratch", "iplp");
+    static final MethodHandle CONV_STEM = LIBRARY.bind("ist_conv_stem", "ipppppppl");
+    static final MethodHandle CONV_STEM_SCRATCH = LIBRARY.bind("ist_conv_stem_scratch", "iplp");
+    static final MethodHandle CONV_STEM_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_stem_backward_weights", "ippppppl");
+    static final MethodHandle CONV_STEM_BACKWARD_WEIGHTS_SCRATCH = LIBRARY.bind(
+            "ist_conv_stem_backward_weights_scratch", "iplp");
     static final MethodHandle POINTWISE = LIBRARY.bind("ist_pointwise", "iplpppplpplllpl");
     static final MethodHandle POINTWISE_SCRATCH = LIBRARY.bind("ist_pointwise_scratch", "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS_SCRATCH = LIBRARY.bind(
