@@ -1,6 +1,7 @@
 package isthmus.backend;
 
 import isthmus.op.Node;
+import isthmus.op.Normalize;
 import isthmus.op.Op;
 import isthmus.op.Value;
 import isthmus.tensor.DType;
@@ -41,10 +42,10 @@ public interface Backend extends AutoCloseable {
     }
 
     /**
-     * Whether the backend's kernels of a convolution or an average, and of its gradients, can normalise what it reads on the way;
+     * Whether the backend's kernels of a convolution or a pool, and of its gradients, can normalise what it reads on the way;
      * see {@link isthmus.op.Normalized}.
      */
-    default boolean joinsNorm(Node reader, Precision precision) { return false; }
+    default boolean joinsNorm(Normalize norm, Node reader, Precision precision) { return false; }
 
     /** Whether the backend's kernel of a node can settle one of its operands; see {@link isthmus.op.Settled}. */
     default boolean settles(Node node, int operand, Precision precision) {

@@ -4,6 +4,7 @@ import isthmus.op.Conv;
 import isthmus.op.Dropout;
 import isthmus.op.Kind;
 import isthmus.op.Node;
+import isthmus.op.Normalize;
 import isthmus.op.Normalized;
 import isthmus.op.Op;
 import isthmus.op.Reference;
@@ -41,7 +42,7 @@ public final class ReferenceBackend implements Backend {
     public boolean measures(Node node, Precision precision) { return node.op() instanceof Conv; }
 
     @Override
-    public boolean joinsNorm(Node reader, Precision precision) { return true; }
+    public boolean joinsNorm(Normalize norm, Node reader, Precision precision) { return true; }
 
     @Override
     public MemorySegment allocate(long bytes, Arena arena) { return arena.allocate(bytes, ALIGNMENT); }

@@ -4,9 +4,11 @@ import isthmus.op.Activation;
 import isthmus.op.AvgPool;
 import isthmus.op.Concat;
 import isthmus.op.Conv;
+import isthmus.op.MaxPool;
 import isthmus.op.Node;
 import isthmus.op.Normalize;
 import isthmus.op.Normalized;
+import isthmus.op.Op;
 import isthmus.op.Value;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -16,10 +18,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Predicate;
+import java.util.function.BiPredicate;
 
 /**
- * Joins batch normalisation and ReLU to the convolution or the average that alone reads them, and their backward pass to
+ * Joins batch normalisation and ReLU to the convolution or the pool that alone reads them, and their backward pass to
  * its gradient: neither the normalised value nor its gradient is ever in memory. What the backward pass needs sums over the whole batch
  * for is owed until somebody else than another such pass reads the gradient; in a dense block that is once a channel
  * rather than once a layer above it. Runs after differentiation, or on a graph without gradients.
@@ -45,12 +47,12 @@ final class JoinNorms {
         this.readers = new Readers(from);
     }
 
-    /** @param joins whether the backend's kernels of a convolution or an average, and of its gradients, normalise on the way */
-    static Graph apply(Graph from, Predicate<Node> joins) {
+    /** @param joins whether the backend's kernels of a convolution or a pool, and of its gradients, normalise on the way */
+    static Graph apply(Graph from, BiPredicate<Normalize, Node> joins) {
         return new JoinNorms(from).run(joins);
     }
 
-    private Graph run(Predicate<Node> joins) {
+    private Graph run(BiPredicate<Normalize, Node> joins) {
         for (Node n : from.nodes())
             if (n.op() instanceof Normalize z && !z.residual() && z.activation() != Activation.SILU) find(n, joins);
         if (gone.isEmpty()) return from;
@@ -59,23 +61,32 @@ final class JoinNorms {
         return copy.done();
     }
 
-    private void find(Node norm, Predicate<Node> joins) {
+    private void find(Node norm, BiPredicate<Normalize, Node> joins) {
         Value a = norm.out(0);
         List<Node> all = readers.of(a);
         Optional<Node> reader = all.stream()
-                .filter(n -> (n.op() instanceof Conv || n.op() instanceof AvgPool) && n.in(0).equals(a)).findFirst();
-        if (readers.isKept(a) || reader.isEmpty() || !joins.test(reader.get())) return;
+                .filter(n -> isReader(n.op()) && n.in(0).equals(a)).findFirst();
+        if (readers.isKept(a) || reader.isEmpty() || !joins.test((Normalize) norm.op(), reader.get())) return;
         List<Node> rest = all.stream().filter(n -> !n.equals(reader.get())).toList();
         if (rest.size() > 1 || !rest.stream().allMatch(n -> n.op() instanceof Conv.BackwardWeights)) return;
         all.forEach(n -> norms.put(n, norm));
         gone.add(norm);
         from.nodes().stream().filter(n -> isBackward(n, norm) && !readers.isKept(n.out(0))).findFirst()
                 .ifPresent(b -> readers.producer(b.in(1)).filter(d -> readers.only(d.out(0)).isPresent()
-                        && (d.op() instanceof Conv.BackwardData || d.op() instanceof AvgPool.BackwardPass))
+                        && isData(d.op()))
                         .ifPresent(d -> {
                             data.put(b, d);
                             gone.add(d);
                         }));
+    }
+
+    private static boolean isReader(Op op) {
+        return op instanceof Conv || op instanceof AvgPool || op instanceof MaxPool;
+    }
+
+    private static boolean isData(Op op) {
+        return op instanceof Conv.BackwardData || op instanceof AvgPool.BackwardPass
+                || op instanceof MaxPool.BackwardPass;
     }
 
     private static boolean isBackward(Node n, Node norm) {

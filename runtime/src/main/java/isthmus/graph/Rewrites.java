@@ -74,7 +74,7 @@ public final class Rewrites {
         if (has(Rewrite.LINEAR_RELU)) g = FuseLinear.apply(g, backend::lowers);
         if (has(Rewrite.GRADIENT_SUMS)) g = SumGradients.apply(g, backend::lowers);
         if (has(Rewrite.NORMS_ON_THE_WAY)) {
-            g = JoinNorms.apply(g, reader -> backend.joinsNorm(reader, precision));
+            g = JoinNorms.apply(g, (norm, reader) -> backend.joinsNorm(norm, reader, precision));
             g = JoinSettles.apply(g, (reader, operand) -> backend.settles(reader, operand, precision));
         }
         if (has(Rewrite.STATISTICS_ON_THE_WAY)) g = JoinStatistics.apply(g, n -> backend.measures(n, precision));

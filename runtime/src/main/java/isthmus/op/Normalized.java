@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * An op that reads a batch-normalised and activated value which is nowhere in memory: a convolution, its weight gradient, an
- * average. Inputs: x, mean, variance, gamma, beta, and what else the op reads. The compiler makes this op and
+ * An op that reads a batch-normalised and activated value which is nowhere in memory: a convolution, its weight gradient, a
+ * pool. Inputs: x, mean, variance, gamma, beta, and what else the op reads. The compiler makes this op and
  * {@link Gradient} after differentiation, where the backend has kernels for them.
  */
 public record Normalized(Normalize norm, Op op) implements Op {

@@ -66,7 +66,7 @@ class PlanTest {
         Gradients.append(forward, RandomGraph.LOSS);
         Graph graph = rewrites.afterGradients(forward, backend, Precision.BF16);
         // So few channels our kernels do not take.
-        if (rewrites.has(Rewrite.NORMS_ON_THE_WAY)) graph = JoinNorms.apply(graph, reader -> true);
+        if (rewrites.has(Rewrite.NORMS_ON_THE_WAY)) graph = JoinNorms.apply(graph, (norm, reader) -> true);
         // Of so small a graph nothing is cheap enough.
         if (rewrites.has(Rewrite.RECOMPUTE)) graph = Recompute.apply(graph, Double.MAX_VALUE);
         return plan(graph, random, rewrites);

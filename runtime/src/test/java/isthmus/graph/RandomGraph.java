@@ -101,9 +101,14 @@ final class RandomGraph {
             case 6 -> transition(label, x);
             case 7 -> graph.apply(label, new Concat(), x, beside(x), x).getFirst();
             default -> x.shape().dim(2) >= 4 && x.shape().dim(3) >= 4
-                    ? graph.apply(label, new MaxPool(Window.of(2, 2, 2, 0)), x).getFirst()
+                    ? graph.apply(label, new MaxPool(maxWindow()), x).getFirst()
                     : norm(label, x);
         };
+    }
+
+    /** Side by side, or over each other. */
+    private Window maxWindow() {
+        return layers % 2 == 0 ? Window.of(2, 2, 2, 0) : Window.of(2, 3, 2, 1);
     }
 
     private Value conv(String label, Value x) {

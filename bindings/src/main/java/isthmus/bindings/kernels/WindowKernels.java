@@ -68,6 +68,27 @@ public final class WindowKernels {
         }
     }
 
+    /** The largest of each 3 x 3 window of bf16 whose positions are ldx apart, through a norm, and where it was. */
+    public static void normMaxPool(MemorySegment window, MemorySegment x, long ldx, MemorySegment norm, MemorySegment y,
+            MemorySegment position) {
+        try {
+            check("ist_norm_max_pool", (int) Table.NORM_MAX_POOL.invokeExact(window, x, ldx, norm, y, position));
+        } catch (Throwable t) {
+            throw failure("ist_norm_max_pool", t);
+        }
+    }
+
+    /** The gradient of {@link #normMaxPool}, as far as it goes position by position. */
+    public static void normMaxPoolBackward(MemorySegment window, MemorySegment dy, MemorySegment position,
+            MemorySegment dx, long lddx, MemorySegment gradient) {
+        try {
+            check("ist_norm_max_pool_backward",
+                    (int) Table.NORM_MAX_POOL_BACKWARD.invokeExact(window, dy, position, dx, lddx, gradient));
+        } catch (Throwable t) {
+            throw failure("ist_norm_max_pool_backward", t);
+        }
+    }
+
     /** {@code [n,s,c] -> [n,c]}: the mean over s. */
     public static void globalAvgPool(int dtype, MemorySegment x, MemorySegment y, long n, long s, long c) {
         try {

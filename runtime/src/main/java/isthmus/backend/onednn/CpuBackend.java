@@ -160,6 +160,8 @@ final class CpuBackend implements Backend {
 
     private static Optional<Kernel> joined(Dnnl dnnl, Node n, Op op) {
         return Optional.of(switch (op) {
+            case MaxPool p -> PoolKernels.normalized(n, p);
+            case MaxPool.BackwardPass p -> PoolKernels.normalizedBackward(n, p);
             case AvgPool p -> PoolKernels.normalized(n, p);
             case AvgPool.BackwardPass p -> PoolKernels.normalizedBackward(n, p);
             default -> ConvKernels.joined(n, op, dnnl.threads);
@@ -187,10 +189,11 @@ final class CpuBackend implements Backend {
     }
 
     @Override
-    public boolean joinsNorm(Node reader, Precision precision) {
+    public boolean joinsNorm(Normalize norm, Node reader, Precision precision) {
         return precision == Precision.BF16 && switch (reader.op()) {
             case Conv c -> ConvKernels.joinsNorm(reader);
             case AvgPool p -> PoolKernels.joinsNorm(p, reader.in(0).shape());
+            case MaxPool p -> PoolKernels.joinsNorm(p, norm, reader.in(0).shape());
             default -> false;
         };
     }

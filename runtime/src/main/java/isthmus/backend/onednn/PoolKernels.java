@@ -4,9 +4,11 @@ import static isthmus.backend.onednn.OwnKernels.code;
 
 import isthmus.backend.Kernel;
 import isthmus.bindings.kernels.WindowKernels;
+import isthmus.op.Activation;
 import isthmus.op.AvgPool;
 import isthmus.op.MaxPool;
 import isthmus.op.Node;
+import isthmus.op.Normalize;
 import isthmus.op.Value;
 import isthmus.op.Window;
 import isthmus.tensor.DType;
@@ -68,6 +70,38 @@ final class PoolKernels {
     static boolean joinsNorm(AvgPool op, Shape x) {
         return op.window().equals(Window.of(2, 2, 2, 0)) && x.dim(1) % 32 == 0 && x.dim(2) % 2 == 0
                 && x.dim(3) % 2 == 0 && Dnnl.bf16InVectors();
+    }
+
+    /** The same of a maximum: windows of 3 x 3, two apart, after a norm that ends in ReLU. */
+    static boolean joinsNorm(MaxPool op, Normalize norm, Shape x) {
+        return op.window().equals(Window.of(2, 3, 2, 1)) && norm.activation() == Activation.RELU && x.dim(1) % 32 == 0
+                && x.dim(2) % 2 == 0 && x.dim(3) % 2 == 0 && Dnnl.bf16InVectors();
+    }
+
+    static Kernel normalized(Node n, MaxPool op) {
+        Operands site = Operands.of(n);
+        return new OwnKernel("max_pool+norm", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), site.x().shape(), n.out(0).shape(), 1);
+            MemorySegment x = a.of(site.x());
+            long ldx = a.stride(site.x());
+            MemorySegment norm = site.norm(a, arena);
+            MemorySegment y = a.of(n.out(0));
+            MemorySegment position = a.of(n.out(1));
+            return () -> WindowKernels.normMaxPool(w, x, ldx, norm, y, position);
+        });
+    }
+
+    static Kernel normalizedBackward(Node n, MaxPool.BackwardPass op) {
+        Operands site = Operands.of(n);
+        return new OwnKernel("max_pool_backward+norm", (a, arena) -> {
+            MemorySegment w = Windows.write(arena, op.window(), op.x(), site.dy().shape(), 1);
+            MemorySegment dy = a.of(site.dy());
+            MemorySegment position = a.of(site.operand(2));
+            MemorySegment dx = a.of(n.out(0));
+            long lddx = a.stride(n.out(0));
+            MemorySegment gradient = site.gradient(a, arena);
+            return () -> WindowKernels.normMaxPoolBackward(w, dy, position, dx, lddx, gradient);
+        });
     }
 
     static Kernel normalized(Node n, AvgPool op) {

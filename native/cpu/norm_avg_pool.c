@@ -2,16 +2,10 @@
  * Averages of 2x2 positions of a normalised value that is nowhere in memory, and their gradient back through the norm: one pass
  * over what is large each, in bf16.
  */
-#include "norm_input.h"
-#include "window.h"
+#include "norm_pool.h"
 
-/* Channels are taken in blocks of so many. */
-#define BLOCK 32
-
-static int norm_pool_check(const char *call, const ist_window *w, const ist_norm *norm) {
-    int status = window_check(call, w);
-    if (!status) status = bf16_check(call);
-    if (!status) status = norm_check(call, norm);
+static int norm_avg_pool_check(const char *call, const ist_window *w, const ist_norm *norm) {
+    int status = norm_pool_channels(call, w, norm);
     if (status) return status;
     for (int d = 0; d < 3; d++) {
         int64_t edge = d == 0 ? 1 : 2;
@@ -20,9 +14,6 @@ static int norm_pool_check(const char *call, const ist_window *w, const ist_norm
                             "is for whole windows of 2 x 2 without padding", call, d, (long long)w->kernel[d],
                             (long long)w->stride[d], (long long)w->padding[d], (long long)w->in[d], (long long)w->out[d]);
     }
-    if (w->channels % BLOCK)
-        return ist_fail(IST_INVALID_ARGUMENT, "%s: %lld channels; this is for multiples of %d", call,
-                        (long long)w->channels, BLOCK);
     return IST_OK;
 }
 
@@ -58,27 +49,11 @@ INLINE void average_line(const ist_window *w, const uint16_t *x, int64_t ldx, co
     }
 }
 
-/* What a line's gradient is made from, and its sums [c]. */
-typedef struct back {
-    const ist_norm_gradient *g;
-    norm_input norm;
-    const uint16_t *dy;
-    uint16_t *dx;
-    int64_t lddx;
-    int stream; /* whether dx is too large to be in the caches when it is read */
-    float *sum, *product;
-} back;
-
 /* dx of 16 channels from the j-th on, of the four positions under one result; adds to their sums. */
 INLINE void gradient_lanes(const back *b, int relu, int adds, const int64_t *at, const uint16_t *dy, int64_t j, lanes *dx) {
-    const uint16_t *x = b->g->x, *add = b->g->add;
     norm_lanes k = norm_lanes_at(&b->norm, j);
     lanes d = widen(dy + j) / (float)TAPS, sum = lanes_at(b->sum + j), product = lanes_at(b->product + j);
-    UNROLL for (int t = 0; t < TAPS; t++) {
-        lanes from = {0};
-        if (adds) from = widen(add + at[t] * b->g->ldadd + j);
-        dx[t] = norm_gradient_of(d, widen(x + at[t] * b->g->ldx + j), from, k, relu, &sum, &product);
-    }
+    UNROLL for (int t = 0; t < TAPS; t++) dx[t] = back_lanes(b, relu, adds, k, at[t], d, j, &sum, &product);
     _mm512_storeu_ps(b->sum + j, (__m512)sum);
     _mm512_storeu_ps(b->product + j, (__m512)product);
 }
@@ -91,54 +66,20 @@ INLINE void gradient_line(const ist_window *w, const back *b, int relu, int adds
             lanes low[TAPS], high[TAPS];
             gradient_lanes(b, relu, adds, at, dy, j, low);
             gradient_lanes(b, relu, adds, at, dy, j + 16, high);
-            UNROLL for (int t = 0; t < TAPS; t++) {
-                void *to = b->dx + at[t] * b->lddx + j;
-                __m512i words = (__m512i)_mm512_cvtne2ps_pbh((__m512)high[t], (__m512)low[t]);
-                if (b->stream) _mm512_stream_si512(to, words);
-                else _mm512_storeu_si512(to, words);
-            }
+            UNROLL for (int t = 0; t < TAPS; t++) put_block(b, at[t], j, low[t], high[t]);
         }
     }
 }
 
-/* The lines [from, to), whose sums are added to float64 ones one by one. */
-static void gradient_lines(const ist_window *w, back b, double *sum, double *product, int64_t from, int64_t to) {
-    for (int64_t i = from; i < to; i++) {
-        memset(b.sum, 0, (size_t)w->channels * sizeof(float));
-        memset(b.product, 0, (size_t)w->channels * sizeof(float));
-        line l = line_of(w, i);
-        if (b.norm.relu && b.g->add) gradient_line(w, &b, 1, 1, l);
-        else if (b.norm.relu) gradient_line(w, &b, 1, 0, l);
-        else gradient_line(w, &b, 0, b.g->add != NULL, l);
-        for (int64_t j = 0; j < w->channels; j++) {
-            sum[j] += b.sum[j];
-            product[j] += b.product[j];
-        }
-    }
-}
-
-/* room: for each thread sums [2, c] float64 and [2, c] float32, then the factors. */
-static void gradient(const ist_window *w, back all, double *room, int threads) {
-    int64_t c = w->channels, lines = w->batch * w->out[0] * w->out[1], one = 3 * c;
-    memset(room, 0, (size_t)(threads * one) * sizeof(double));
-    PRAGMA(omp parallel num_threads(threads)) {
-        int64_t from, to;
-        double *mine = room + omp_get_thread_num() * one;
-        back b = all;
-        b.sum = (float *)(mine + 2 * c);
-        b.product = b.sum + c;
-        share(lines, 1, &from, &to);
-        gradient_lines(w, b, mine, mine + c, from, to);
-        _mm_sfence();
-    }
-    for (int t = 1; t < threads; t++)
-        for (int64_t j = 0; j < 2 * c; j++) room[j] += room[t * one + j];
-    norm_gradient_owe(all.g, room, room + c, w->batch * w->in[0] * w->in[1] * w->in[2], c);
+static void gradient_as(const ist_window *w, const back *b, int64_t line) {
+    if (b->norm.relu && b->g->add) gradient_line(w, b, 1, 1, line_of(w, line));
+    else if (b->norm.relu) gradient_line(w, b, 1, 0, line_of(w, line));
+    else gradient_line(w, b, 0, b->g->add != NULL, line_of(w, line));
 }
 #endif
 
 int KERNEL(norm_avg_pool)(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm, void *y) {
-    int status = norm_pool_check(__func__, window, norm);
+    int status = norm_avg_pool_check(__func__, window, norm);
     if (status) return status;
     REQUIRE(ldx >= window->channels, "%s: positions are %lld apart but have %lld channels", __func__, (long long)ldx,
             (long long)window->channels);
@@ -162,23 +103,14 @@ int KERNEL(norm_avg_pool)(const ist_window *window, const void *x, int64_t ldx, 
 
 int KERNEL(norm_avg_pool_backward)(const ist_window *window, const void *dy, void *dx, int64_t lddx,
                                    const ist_norm_gradient *g) {
-    int status = norm_pool_check(__func__, window, &g->norm);
+    int status = norm_avg_pool_check(__func__, window, &g->norm);
+    if (!status) status = norm_pool_rows(__func__, window, lddx, g);
     if (status) return status;
-    REQUIRE(min64(lddx, min64(g->ldx, g->add ? g->ldadd : lddx)) >= window->channels,
-            "%s: positions are %lld, %lld and %lld apart but have %lld channels", __func__, (long long)lddx,
-            (long long)g->ldx, (long long)g->ldadd, (long long)window->channels);
 #if defined(__AVX512BF16__)
-    int threads = omp_get_max_threads();
-    int64_t c = window->channels;
-    double *room = malloc((size_t)(3 * c * threads) * sizeof(double) + (size_t)c * sizeof(float));
-    if (!room) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for the sums", __func__);
-    int64_t size = 2 * window->batch * volume(window->in) * c;
-    int stream = size >= STREAM_BYTES && (uintptr_t)dx % 64 == 0 && lddx % BLOCK == 0 && g->add != dx;
-    back all = {g, norm_input_of(&g->norm, c, (float *)(room + 3 * c * threads)), dy, dx, lddx, stream, NULL, NULL};
-    gradient(window, all, room, threads);
-    free(room);
+    return norm_pool_backward(__func__, window, g, dy, NULL, dx, lddx, window->batch * window->out[0] * window->out[1],
+                              gradient_as);
 #else
     (void)dy, (void)dx;
-#endif
     return IST_OK;
+#endif
 }
