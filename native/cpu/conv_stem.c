@@ -28,12 +28,12 @@ static cut cut_of(const ist_window *w) {
     return (cut){s, half, s.rows / 2 * s.words + half, over(rows - 1, s.down)};
 }
 
-/* Bytes of the packed weights and of the pairs' places, and of what one thread works in: a band, two lines, statistics. */
+/* Bytes of the packed weights and of the pairs' places, and of what one thread works in: a band, statistics. */
 static int64_t weight_bytes(const cut *c) { return c->s.blocks * c->pairs * 4 * BLOCK; }
 static int64_t shared_bytes(const cut *c) { return weight_bytes(c) + whole(8 * c->pairs, 64); }
 static int64_t band_bytes(const cut *c) { return (c->doubled + BAND) * pair_line_bytes(&c->s); }
 static int64_t thread_bytes(const cut *c) {
-    return band_bytes(c) + 2 * word_line_bytes(&c->s) + measure_bytes(c->s.blocks * BLOCK);
+    return band_bytes(c) + measure_bytes(c->s.blocks * BLOCK);
 }
 
 int KERNEL(conv_stem_scratch)(const ist_window *window, int64_t threads, int64_t *bytes) {
@@ -56,7 +56,8 @@ typedef struct job {
     int64_t *places;  /* of pairs, in bytes from the first line of an output's band */
     uint16_t *y;
     char *band;       /* pairs of two lines, then those of last lines */
-    uint16_t *line[2];
+    const char *next; /* of x, on its way to the caches: so many lines of theirs before a tile */
+    int64_t fetched;
     int measured;
     measure m;
 } job;
@@ -90,7 +91,7 @@ static void pack(const job *j, int64_t from, int64_t to) {
 
 /* The pairs of TILE outputs times a block of weights, rounded to y. */
 INLINE void multiply(int64_t step, const char *x, const char *panel, const int64_t *places, int64_t pairs, uint16_t *y,
-                     int64_t ldy) {
+                     int64_t ldy, const measure *m, int64_t channel) {
     __m512 s[TILE][2];
     UNROLL for (int t = 0; t < TILE; t++) s[t][0] = s[t][1] = _mm512_setzero_ps();
     for (const int64_t *end = places + pairs; places < end; places++, panel += 4 * BLOCK) {
@@ -104,45 +105,59 @@ INLINE void multiply(int64_t step, const char *x, const char *panel, const int64
             s[t][1] = _mm512_dpbf16_ps(s[t][1], v, w1);
         }
     }
-    UNROLL for (int t = 0; t < TILE; t++)
-        _mm512_storeu_si512(y + t * ldy, (__m512i)_mm512_cvtne2ps_pbh(s[t][1], s[t][0]));
+    __m512i rounded[TILE];
+    UNROLL for (int t = 0; t < TILE; t++) {
+        rounded[t] = (__m512i)_mm512_cvtne2ps_pbh(s[t][1], s[t][0]);
+        _mm512_storeu_si512(y + t * ldy, rounded[t]);
+    }
+    if (m) measure_words(m, channel, rounded, TILE);
 }
 
-static __attribute__((noinline)) void multiply_as(const job *j, const char *x, int64_t block, uint16_t *y, int64_t ldy) {
+/* m: NULL if the statistics are not wanted. */
+static __attribute__((noinline)) void multiply_as(const job *j, const char *x, int64_t block, uint16_t *y, int64_t ldy,
+                                                  const measure *m) {
     const char *panel = (const char *)j->panels + block * j->c.pairs * 4 * BLOCK;
     switch (j->c.s.step) {
-#define CASE(step) case step: multiply(step, x, panel, j->places, j->c.pairs, y, ldy); break;
+#define CASE(step) case step: multiply(step, x, panel, j->places, j->c.pairs, y, ldy, m, block * BLOCK); break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(6) CASE(8)
     }
 }
 
-/* The outputs from o on of a line that has `count` more. */
-static void tile(const job *j, const char *x, int64_t block, uint16_t *y, int64_t count) {
-    int64_t ldy = j->w->out_channels, here = min64(count, TILE);
+/* The outputs from the one at y on, of a line that has `count` more. */
+static void tile(job *j, const char *x, int64_t block, uint16_t *y, int64_t count) {
+    int64_t ldy = j->w->out_channels;
     uint16_t room[TILE * BLOCK];
-    multiply_as(j, x, block, here < TILE ? room : y, here < TILE ? BLOCK : ldy);
-    for (int64_t t = 0; here < TILE && t < here; t++) memcpy(y + t * ldy, room + t * BLOCK, 2 * BLOCK);
-    if (j->measured) measure_rows(&j->m, block * BLOCK, y, ldy, here);
+    for (int64_t i = 0; i < j->fetched; i++, j->next += 64) __builtin_prefetch(j->next, 0, 2);
+    if (count >= TILE) {
+        multiply_as(j, x, block, y, ldy, j->measured ? &j->m : NULL);
+        return;
+    }
+    multiply_as(j, x, block, room, BLOCK, NULL);
+    for (int64_t t = 0; t < count; t++) memcpy(y + t * ldy, room + t * BLOCK, 2 * BLOCK);
+    if (j->measured) measure_rows(&j->m, block * BLOCK, room, BLOCK, count);
 }
 
 /* ---- Lines ---- */
 
 /* Lays out what lies under `lines` lines of outputs from `line` on, of one picture. */
-static void lay_band(const job *j, int64_t line, int64_t lines) {
+static void lay_band(job *j, int64_t line, int64_t lines) {
+    const ist_window *w = j->w;
     const stem *s = &j->c.s;
-    int64_t n = line / j->w->out[1], top = line % j->w->out[1] * s->down - j->w->padding[1];
-    int64_t rows = (lines - 1) * s->down + s->rows, bytes = pair_line_bytes(s), to;
+    int64_t n = line / w->out[1], top = line % w->out[1] * s->down - w->padding[1];
+    int64_t rows = (lines - 1) * s->down + s->rows, bytes = pair_line_bytes(s);
     for (int64_t r = 0; r < rows; r++) {
-        uint16_t *here = j->line[r % 2];
-        lay_words(j->w, s, j->x, n, top + r, here);
-        if (r > 0 && (r - 1) % s->down == 0) lay_pairs(s, j->line[(r - 1) % 2], here, j->band + (r - 1) / s->down * bytes);
-        to = r - (s->rows - 1);
+        words here = words_of(w, j->x, n, top + r);
+        if (r + 1 < rows && r % s->down == 0)
+            lay_pairs(s, here, words_of(w, j->x, n, top + r + 1), j->band + r / s->down * bytes);
+        int64_t to = r - (s->rows - 1);
         if (j->c.half && to >= 0 && to % s->down == 0)
-            lay_pairs(s, here, here + j->c.half, j->band + (j->c.doubled + to / s->down) * bytes);
+            lay_pairs(s, here, words_after(here, j->c.half), j->band + (j->c.doubled + to / s->down) * bytes);
     }
+    j->next = input_after(w, j->x, n, top + rows);
+    j->fetched = over(input_bytes(w, BAND), 64 * lines * s->blocks * over(w->out[2], TILE));
 }
 
-static void convolve_line(const job *j, const char *band, int64_t line) {
+static void convolve_line(job *j, const char *band, int64_t line) {
     int64_t wide = j->w->out[2], k = j->w->out_channels;
     for (int64_t block = 0; block < j->c.s.blocks; block++)
         for (int64_t o = 0; o < wide; o += TILE)
@@ -150,7 +165,7 @@ static void convolve_line(const job *j, const char *band, int64_t line) {
     if (j->measured) measure_flush(&j->m);
 }
 
-static void work(const job *j, int64_t from, int64_t to) {
+static void work(job *j, int64_t from, int64_t to) {
     int64_t high = j->w->out[1];
     while (from < to) {
         int64_t lines = min64(min64(BAND, to - from), high - from % high);
@@ -171,8 +186,6 @@ static void convolve(const job *all, int64_t threads, char *room) {
         job mine = *all;
         mine.m = measure_in(room + thread * statistics, k);
         mine.band = room + threads * statistics + thread * (thread_bytes(&mine.c) - statistics);
-        mine.line[0] = (uint16_t *)(mine.band + band_bytes(&mine.c));
-        mine.line[1] = mine.line[0] + word_line_bytes(&mine.c.s) / 2;
         share(mine.c.s.lines, 1, &from, &to);
         work(&mine, from, to);
     }

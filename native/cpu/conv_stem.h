@@ -33,11 +33,7 @@ static inline stem stem_of(const ist_window *w, int64_t wide) {
                   w->kernel[1], w->kernel[2], w->stride[1]};
 }
 
-/* Bytes of a line of pairs, and of a line as it is, of which what lies up to a window further on is read as well. */
 static inline int64_t pair_line_bytes(const stem *s) { return 4 * s->length; }
-static inline int64_t word_line_bytes(const stem *s) {
-    return whole(2 * (s->length + STEM_CHANNELS * STEM_TAPS), 64);
-}
 
 static inline int stem_check(const char *call, const ist_window *w) {
     int status = window_check(call, w);
@@ -59,24 +55,55 @@ static inline int stem_check(const char *call, const ist_window *w) {
 }
 
 #if defined(__AVX512BF16__)
-/* Line `row` of picture n, which may lie beside the picture, as it is under windows; zeros around. */
-static inline void lay_words(const ist_window *w, const stem *s, const uint16_t *x, int64_t n, int64_t row, uint16_t *to) {
-    int64_t length = word_line_bytes(s) / 2, all = w->in[2] * w->channels, left = min64(w->padding[2] * w->channels, length);
-    if (row < 0 || row >= w->in[1]) left = length;
-    int64_t count = min64(all, length - left);
-    memset(to, 0, (size_t)left * 2);
-    memcpy(to + left, x + (n * w->in[1] + row) * all, (size_t)count * 2);
-    memset(to + left + count, 0, (size_t)(length - left - count) * 2);
+/* A line as it is under windows: word i is at[i] from `from` on, so many words; around them are zeros. */
+typedef struct words {
+    const uint16_t *at;
+    int64_t from, count;
+} words;
+
+/* Line `row` of picture n, which may lie beside the picture. */
+INLINE words words_of(const ist_window *w, const uint16_t *x, int64_t n, int64_t row) {
+    int64_t all = w->in[2] * w->channels, left = w->padding[2] * w->channels;
+    if (row < 0 || row >= w->in[1]) return (words){x, 0, 0};
+    return (words){x + (n * w->in[1] + row) * all - left, left, all};
+}
+
+/* The same line, begun so many words later. */
+INLINE words words_after(words w, int64_t n) { return (words){w.at + n, w.from - n, w.count}; }
+
+/* 16 words of a line; `edge`: some may lie beside the picture. */
+INLINE __m512i words_at(int edge, words w, int64_t i) {
+    if (!edge) return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(w.at + i)));
+    __m512i iota = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i place = _mm512_add_epi32(iota, _mm512_set1_epi32((int32_t)(i - w.from)));
+    __mmask16 there = _mm512_cmplt_epu32_mask(place, _mm512_set1_epi32((int32_t)w.count));
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, w.at + i));
+}
+
+/* The pairs [i, end). */
+INLINE int64_t lay_some(int edge, words a, words b, int64_t i, int64_t end, char *to) {
+    for (; i < end; i += 16) {
+        __m512i high = _mm512_slli_epi32(words_at(edge, b, i), 16);
+        _mm512_storeu_si512(to + 4 * i, _mm512_or_si512(words_at(edge, a, i), high));
+    }
+    return i;
 }
 
 /* Words of a and of b side by side. */
-static inline void lay_pairs(const stem *s, const uint16_t *a, const uint16_t *b, char *to) {
-    for (int64_t i = 0; i < s->length; i += 16) {
-        __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(a + i)));
-        __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(b + i)));
-        _mm512_storeu_si512(to + 4 * i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-    }
+static inline void lay_pairs(const stem *s, words a, words b, char *to) {
+    int64_t begin = a.from > b.from ? a.from : b.from, end = min64(a.from + a.count, b.from + b.count);
+    int64_t i = lay_some(1, a, b, 0, min64(whole(begin, 16), s->length), to);
+    i = lay_some(0, a, b, i, min64(end / 16 * 16, s->length), to);
+    lay_some(1, a, b, i, s->length, to);
 }
+
+/* Where the input goes on at line `row` of picture n, for what is read next; and how much of it that is for so many lines of
+ * outputs. */
+INLINE const char *input_after(const ist_window *w, const uint16_t *x, int64_t n, int64_t row) {
+    int64_t line = row < 0 ? 0 : min64(row, w->in[1]);
+    return (const char *)(x + (n * w->in[1] + line) * w->in[2] * w->channels);
+}
+INLINE int64_t input_bytes(const ist_window *w, int64_t lines) { return 2 * lines * w->stride[1] * w->in[2] * w->channels; }
 #endif
 
 #endif

@@ -45,7 +45,7 @@ static int64_t slice_size(const cut *c) { return terms_of(c) * c->s.blocks * BLO
 static int64_t place_bytes(const cut *c) { return whole(8 * c->pairs, 64); }
 static int64_t block_bytes(const cut *c) { return c->pairs * 4 * BLOCK; }
 static int64_t thread_bytes(const cut *c) {
-    return c->under * pair_line_bytes(&c->s) + word_line_bytes(&c->s) + c->s.blocks * block_bytes(c) + place_bytes(c);
+    return c->under * pair_line_bytes(&c->s) + c->s.blocks * block_bytes(c) + place_bytes(c);
 }
 
 int KERNEL(conv_stem_backward_weights_scratch)(const ist_window *window, int64_t threads, int64_t *bytes) {
@@ -67,7 +67,6 @@ typedef struct job {
     float *sums;          /* [slice, line and word under a window, blocks of BLOCK] */
     char *xs, *ds;        /* [under, pair, 2]; [block, pair, even and odd channels, 2] */
     int64_t *places;      /* of pairs of outputs, in bytes from where the first window begins */
-    uint16_t *line;
 } job;
 
 /* Lines of outputs [line, end), of one picture; the next chunk's end at `after`. */
@@ -88,8 +87,8 @@ static void lay_chunk(const job *j, const chunk *at) {
     int64_t n = at->line / j->w->out[1], top = at->line % j->w->out[1] * s->down - j->w->padding[1];
     int64_t rows = (at->end - at->line - 1) * s->down + s->rows;
     for (int64_t r = 0; r < rows; r++) {
-        lay_words(j->w, s, j->x, n, top + r, j->line);
-        lay_pairs(s, j->line, j->line + s->step, j->xs + r * pair_line_bytes(s));
+        words here = words_of(j->w, j->x, n, top + r);
+        lay_pairs(s, here, words_after(here, s->step), j->xs + r * pair_line_bytes(s));
     }
 }
 
@@ -280,8 +279,7 @@ static void gradient(const job *all, float *dw, int64_t threads, char *room) {
         job mine = *all;
         mine.ds = room + omp_get_thread_num() * thread_bytes(c);
         mine.xs = mine.ds + c->s.blocks * block_bytes(c);
-        mine.line = (uint16_t *)(mine.xs + c->under * pair_line_bytes(&c->s));
-        mine.places = (int64_t *)((char *)mine.line + word_line_bytes(&c->s));
+        mine.places = (int64_t *)(mine.xs + c->under * pair_line_bytes(&c->s));
         place_pairs(&mine);
         share(c->slices, 1, &from, &to);
         for (; from < to; from++) work_slice(&mine, from);

@@ -59,6 +59,29 @@ INLINE void measure_rows(const measure *m, int64_t c, const uint16_t *y, int64_t
     memcpy(part + 32, &evens, 64);
     memcpy(part + 48, &odds, 64);
 }
+
+/* The same for an even number of rows that are in registers still: reading them back took three to five times as long. Squares of
+ * two rows are added at once. */
+INLINE void measure_words(const measure *m, int64_t c, const __m512i *y, int rows) {
+    float *part = m->part + 2 * c;
+    lanes even = lanes_at(part), odd = lanes_at(part + 16);
+    __m512 evens = _mm512_loadu_ps(part + 32), odds = _mm512_loadu_ps(part + 48);
+    __m512i high = _mm512_set1_epi32(~0xffff);
+    UNROLL for (int r = 0; r < rows; r += 2) {
+        __m512i a = _mm512_slli_epi32(y[r], 16), b = _mm512_and_si512(y[r], high);
+        __m512i d = _mm512_slli_epi32(y[r + 1], 16), e = _mm512_and_si512(y[r + 1], high);
+        even += (lanes)a + (lanes)d;
+        odd += (lanes)b + (lanes)e;
+        __m512bh two = (__m512bh)_mm512_or_si512(_mm512_srli_epi32(a, 16), d);
+        evens = _mm512_dpbf16_ps(evens, two, two);
+        two = (__m512bh)_mm512_or_si512(_mm512_srli_epi32(b, 16), e);
+        odds = _mm512_dpbf16_ps(odds, two, two);
+    }
+    memcpy(part, &even, 64);
+    memcpy(part + 16, &odd, 64);
+    memcpy(part + 32, &evens, 64);
+    memcpy(part + 48, &odds, 64);
+}
 #endif
 
 /* Adds the float32 sums to the float64 ones: to be done every few dozen rows. */
