@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** No network of the catalogue may run a convolution or product in oneDNN's reference code, or in our slow backstop. */
 class ImplementationsTest {
-    private static final List<String> OURS = List.of("depthwise", "conv_dense", "winograd", "pointwise");
+    private static final List<String> OURS = List.of("depthwise", "conv_dense", "winograd", "pointwise", "stem");
 
     @ParameterizedTest
     @CsvSource({"convnet2,1,64,FP32", "convnet2,1,64,BF16", "resnet34,3,64,FP32", "resnet34,3,64,BF16",

@@ -34,7 +34,7 @@ import java.util.function.Supplier;
  * Convolutions by oneDNN: activations channels-last, weights in the layout that oneDNN chooses for the shape. The float32
  * master weights are converted on every step, and weight gradients are converted back: plain weights would run reference
  * code. Where oneDNN has nothing fast, our direct kernels serve; float32 goes forward through {@link DenseConv}, and what
- * {@link Winograd} serves does not come here at all.
+ * {@link Winograd}, {@link PointwiseConv} and {@link StemConv} serve does not come to oneDNN at all.
  */
 final class ConvKernels {
     private ConvKernels() {}
@@ -47,6 +47,8 @@ final class ConvKernels {
             return Optional.of(WinogradConv.forward(n, dnnl.threads));
         if (types.apply(n.in(0)) == DType.BF16 && servesPointwise(op, n))
             return Optional.of(PointwiseConv.forward(n, dnnl.threads));
+        if (types.apply(n.in(0)) == DType.BF16 && servesStem(op, n))
+            return Optional.of(StemConv.forward(n, dnnl.threads));
         return fastOr(op.groups(), () -> new Forward(dnnl, n, types, op), () -> OwnConv.DIRECT.forward(n, types));
     }
 
@@ -69,6 +71,9 @@ final class ConvKernels {
         if (types.apply(n.in(0)) == DType.BF16 && types.apply(n.in(1)) == DType.BF16 && PointwiseConv
                 .servesWeights(op.window(), op.groups(), n.in(0).shape().dim(1), n.in(1).shape().dim(1)))
             return Optional.of(PointwiseConv.backwardWeights(n, dnnl.threads));
+        if (types.apply(n.in(0)) == DType.BF16 && types.apply(n.in(1)) == DType.BF16 && StemConv.serves(op.window(),
+                op.groups(), op.bias(), n.in(0).shape(), n.in(1).shape()))
+            return Optional.of(StemConv.backwardWeights(n, dnnl.threads));
         return fastOr(op.groups(), () -> new BackwardWeights(dnnl, n, types, op),
                 () -> OwnConv.DIRECT.backwardWeights(n, types));
     }
@@ -87,33 +92,43 @@ final class ConvKernels {
         return PointwiseConv.serves(op.window(), op.groups(), n.in(0).shape().dim(1), n.out(0).shape().dim(1));
     }
 
+    private static boolean servesStem(Conv op, Node n) {
+        return StemConv.serves(op.window(), op.groups(), op.bias(), n.in(0).shape(), n.out(0).shape());
+    }
+
     /** Whether our kernel of a node in bf16 takes the statistics of its result. */
     static boolean measures(Node n) {
-        return Operands.of(n).op() instanceof Conv op && (servesPointwise(op, n)
+        return Operands.of(n).op() instanceof Conv op && (servesPointwise(op, n) || servesStem(op, n)
                 || Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), v -> DType.BF16));
     }
 
-    /** Whether our kernel of a node in bf16 settles that operand: dy of a convolution with one tap. */
+    /** Whether our kernel of a node in bf16 settles that operand: dy of a convolution with one tap or of few channels. */
     static boolean settles(Node n, int operand) {
         Operands site = Operands.of(n);
         return switch (site.op()) {
             case Conv.BackwardData d -> d.window().volume() == 1 && n.in(operand).equals(site.dy())
                     && PointwiseConv.serves(d.window(), d.groups(), d.x().dim(1), site.dy().shape().dim(1));
-            case Conv.BackwardWeights w ->
-                w.window().volume() == 1 && !w.bias() && n.in(operand).equals(site.operand(1))
-                        && PointwiseConv.servesWeights(w.window(), w.groups(), site.x().shape().dim(1),
-                                site.operand(1).shape().dim(1));
+            case Conv.BackwardWeights w -> !w.bias() && n.in(operand).equals(site.operand(1)) && settles(w, site);
             default -> false;
         };
     }
 
-    /** The kernel of an op that normalises on the way, for what {@link #joinsNorm} has said yes to. */
+    private static boolean settles(Conv.BackwardWeights w, Operands site) {
+        Shape x = site.x().shape();
+        Shape y = site.operand(1).shape();
+        if (w.window().volume() == 1) return PointwiseConv.servesWeights(w.window(), w.groups(), x.dim(1), y.dim(1));
+        return site.norm().isEmpty() && StemConv.serves(w.window(), w.groups(), false, x, y);
+    }
+
+    /** The kernel of an op that does more on the way, for what {@link #joinsNorm}, {@link #measures} and {@link #settles} allow. */
     static Kernel joined(Node n, Op op, int threads) {
         return switch (op) {
+            case Conv c when StemConv.hasFew(n.in(0)) -> StemConv.forward(n, threads);
             case Conv c when c.window().volume() == 1 -> PointwiseConv.forward(n, threads);
             case Conv c -> WinogradConv.forward(n, threads);
             case Conv.BackwardData d when d.window().volume() == 1 -> PointwiseConv.backwardData(n, threads);
             case Conv.BackwardData d -> WinogradConv.backwardData(n, threads);
+            case Conv.BackwardWeights w when StemConv.hasFew(n.in(0)) -> StemConv.backwardWeights(n, threads);
             case Conv.BackwardWeights w when w.window().volume() == 1 -> PointwiseConv.backwardWeights(n, threads);
             case Conv.BackwardWeights w -> WinogradConv.backwardWeights(n, threads);
             default -> throw new IllegalArgumentException(n + " does not normalise on the way");
