@@ -1,7 +1,8 @@
 /*
  * The weight gradient of a convolution of few channels, in bf16. Sums run over outputs, two of a line at a time: what lies
  * under both is a line of the input laid beside itself, one output further on, and is multiplied from there; their dy are laid
- * side by side, channel by channel, with what they are owed paid on the way.
+ * side by side, channel by channel, with what they are owed paid on the way. That is done for the next lines of outputs
+ * between the products of these, in time that they leave over.
  *
  * Lines of outputs are cut into slices and chunks by the shape alone, and slices are added in order: the bits do not depend on
  * the threads.
@@ -12,8 +13,12 @@
 /* Lines of outputs in a chunk: a block of their dy stays in the first cache. */
 #define CHUNK 4
 
-/* A tile of sums is so many words under a line of a window, at most, times a block of channels. */
-#define MOST_ROWS 14
+/* A tile of sums is so many words under a line of a window, at most, times a block of channels. That leaves registers for
+ * what is done between the products. */
+#define MOST_ROWS 11
+
+/* Pairs that are multiplied between two looks at what else is to be done. */
+#define RUN 4
 
 /* Slices have at least so many outputs. */
 #define SLICE 8192
@@ -37,15 +42,20 @@ static cut cut_of(const ist_window *w) {
     return c;
 }
 
-/* Words under a window. */
+/* Words under a window; floats of a slice's sums. */
 static int64_t terms_of(const cut *c) { return c->s.rows * c->s.words; }
-
-/* Floats of a slice's sums; bytes of where pairs lie, of a block of dy's pairs, and of what one thread works in. */
 static int64_t slice_size(const cut *c) { return terms_of(c) * c->s.blocks * BLOCK; }
-static int64_t place_bytes(const cut *c) { return whole(8 * c->pairs, 64); }
+
+/* Floats for a block of channels of what dy is owed. */
+#define NUMBERS (2 * BLOCK)
+
+/* Bytes of a block of dy's pairs, and of what one thread works in: the input, dy of this chunk and of the next, where pairs
+ * lie, what is owed. */
 static int64_t block_bytes(const cut *c) { return c->pairs * 4 * BLOCK; }
+static int64_t input_size(const cut *c) { return c->under * pair_line_bytes(&c->s); }
+static int64_t place_bytes(const cut *c) { return whole(8 * c->pairs, 64); }
 static int64_t thread_bytes(const cut *c) {
-    return c->under * pair_line_bytes(&c->s) + c->s.blocks * block_bytes(c) + place_bytes(c);
+    return input_size(c) + c->s.blocks * (2 * block_bytes(c) + 4 * NUMBERS) + place_bytes(c);
 }
 
 int KERNEL(conv_stem_backward_weights_scratch)(const ist_window *window, int64_t threads, int64_t *bytes) {
@@ -65,32 +75,47 @@ typedef struct job {
     const uint16_t *x, *dy;
     const ist_owed *owed; /* NULL: nothing */
     float *sums;          /* [slice, line and word under a window, blocks of BLOCK] */
-    char *xs, *ds;        /* [under, pair, 2]; [block, pair, even and odd channels, 2] */
+    char *xs, *ds[2];     /* [under, pair, 2]; [block, pair, even and odd channels, 2], of two chunks in turn */
     int64_t *places;      /* of pairs of outputs, in bytes from where the first window begins */
+    float *numbers;       /* [block, NUMBERS]: what is owed, as settled wants it */
 } job;
 
-/* Lines of outputs [line, end), of one picture; the next chunk's end at `after`. */
+/* Lines of outputs [line, end), of one picture. */
 typedef struct chunk {
-    int64_t line, end, after;
+    int64_t line, end;
 } chunk;
 
-/* ---- Pairs ---- */
-
-static void place_pairs(const job *j) {
-    const stem *s = &j->c.s;
-    for (int64_t p = 0; p < j->c.pairs; p++)
-        j->places[p] = (p / j->c.across * s->down * s->length + p % j->c.across * 2 * s->step) * 4;
+/* The room of a thread. */
+static void move_in(job *j, char *room) {
+    const cut *c = &j->c;
+    const stem *s = &c->s;
+    j->xs = room;
+    j->ds[0] = j->xs + input_size(c);
+    j->ds[1] = j->ds[0] + s->blocks * block_bytes(c);
+    j->places = (int64_t *)(j->ds[1] + s->blocks * block_bytes(c));
+    j->numbers = (float *)((char *)j->places + place_bytes(c));
+    for (int64_t p = 0; p < c->pairs; p++)
+        j->places[p] = (p / c->across * s->down * s->length + p % c->across * 2 * s->step) * 4;
+    for (int64_t b = 0; j->owed && b < s->blocks; b++) {
+        owed_words o = owed_words_at(j->owed, b * BLOCK, BLOCK);
+        memcpy(j->numbers + b * NUMBERS, &o, sizeof o);
+    }
 }
+
+/* ---- The input ---- */
+
+static int64_t top_of(const job *j, int64_t line) { return line % j->w->out[1] * j->c.s.down - j->w->padding[1]; }
 
 static void lay_chunk(const job *j, const chunk *at) {
     const stem *s = &j->c.s;
-    int64_t n = at->line / j->w->out[1], top = at->line % j->w->out[1] * s->down - j->w->padding[1];
-    int64_t rows = (at->end - at->line - 1) * s->down + s->rows;
+    int64_t n = at->line / j->w->out[1], rows = (at->end - at->line - 1) * s->down + s->rows;
     for (int64_t r = 0; r < rows; r++) {
-        words here = words_of(j->w, j->x, n, top + r);
+        words here = words_of(j->w, j->x, n, top_of(j, at->line) + r);
         lay_pairs(s, here, words_after(here, s->step), j->xs + r * pair_line_bytes(s));
     }
 }
+
+/* ---- dy ---- */
 
 /* BLOCK channels of two outputs: pairs of even channels, then of odd ones. */
 INLINE void write_split(__m512i a, __m512i b, char *to) {
@@ -121,62 +146,77 @@ INLINE void write_settled(floats a, floats b, char *to) {
     _mm512_storeu_si512(to + 64, _mm512_permutexvar_epi16(zip_order(), odd));
 }
 
-/* One line of outputs, a block of channels from `first` on. Beside an odd last output stands nothing. */
-static void pack_line(const job *j, int64_t line, int64_t first, char *to) {
-    int64_t wide = j->w->out[2], k = j->w->out_channels, ldx = k, o = 0;
-    const uint16_t *d = j->dy + line * wide * k + first, *x = d;
-    owed_words owed = {0};
-    if (j->owed) {
-        ldx = j->owed->ldx;
-        x = (const uint16_t *)j->owed->x + line * wide * ldx + first;
-        owed = owed_words_at(j->owed, first, BLOCK);
-    }
-    for (; o < wide; o += 2, d += 2 * k, x += 2 * ldx, to += 4 * BLOCK) {
-        int both = o + 1 < wide;
-        __m512i a = _mm512_loadu_si512(d), b = both ? _mm512_loadu_si512(d + k) : _mm512_setzero_si512();
-        if (!j->owed) {
-            write_split(a, b, to);
-            continue;
-        }
-        floats second = {0};
-        if (both) second = settled(b, _mm512_loadu_si512(x + ldx), owed);
-        write_settled(settled(a, _mm512_loadu_si512(x), owed), second, to);
-    }
-}
+/* A chunk whose dy is laid side by side: two outputs' block of channels at a time, in the order of memory. */
+typedef struct packing {
+    const uint16_t *d, *x; /* dy, and what it is owed on */
+    char *to;
+    int64_t block, o, left; /* of the channels; which output of its line; how often still */
+    int64_t wait, every;    /* runs of products until the next time, and from one to the next */
+    const char *input;      /* what the chunk adds to those before, fetched meanwhile */
+    int64_t input_step;
+} packing;
 
-static void pack_chunk(const job *j, const chunk *at) {
-    for (int64_t line = at->line; line < at->end; line++)
-        for (int64_t b = 0; b < j->c.s.blocks; b++)
-            pack_line(j, line, b * BLOCK, j->ds + b * block_bytes(&j->c) + (line - at->line) * j->c.across * 4 * BLOCK);
-}
-
-/* ---- Reading ahead ---- */
-
-/* The next chunk's dy, and what it is owed, on their way to the caches while products are formed. */
-typedef struct ahead {
-    const char *dy, *x;
-    int64_t step; /* bytes a time */
-} ahead;
-
-/* Pairs that are multiplied between fetches. */
-#define RUN 4
-
-static ahead ahead_of(const job *j, const chunk *at) {
+static packing packing_of(const job *j, const chunk *at, char *to) {
     const cut *c = &j->c;
-    int64_t k = j->w->out_channels, row = j->w->out[2] * k, lines = at->end - at->line;
-    int64_t times = c->s.blocks * c->s.rows * c->parts * (lines * c->across / RUN);
-    ahead a = {.dy = (const char *)(j->dy + at->end * row)};
-    if (times) a.step = 2 * (at->after - at->end) * row / times;
-    /* Not between other things, which would be fetched as well. */
-    a.x = j->owed && j->owed->ldx == k ? (const char *)j->owed->x + 2 * at->end * row : a.dy;
-    return a;
+    int64_t pixel = at->line * j->w->out[2], lines = at->end - at->line, runs = c->s.rows * c->parts / RUN;
+    packing p = {.d = j->dy + pixel * j->w->out_channels, .to = to, .left = lines * c->across * c->s.blocks};
+    if (j->owed) p.x = (const uint16_t *)j->owed->x + pixel * j->owed->ldx;
+    p.every = p.wait = runs < 1 ? 1 : runs;
+    p.input = input_after(j->w, j->x, at->line / j->w->out[1], top_of(j, at->line) + c->s.rows - c->s.down);
+    if (p.left) p.input_step = over(input_bytes(j->w, lines), p.left);
+    return p;
 }
 
-INLINE void fetch(ahead *a) {
-    __builtin_prefetch(a->dy, 0, 2);
-    __builtin_prefetch(a->x, 0, 2);
-    a->dy += a->step;
-    a->x += a->step;
+/* To the next block, or to the next two outputs. */
+INLINE void advance(const job *j, packing *p, int both) {
+    int64_t k = j->w->out_channels, more = both ? 2 : 1, block = block_bytes(&j->c);
+    p->left--;
+    p->d += BLOCK;
+    p->to += block;
+    if (j->owed) p->x += BLOCK;
+    if (++p->block < j->c.s.blocks) return;
+    p->block = 0;
+    p->d += (more - 1) * k;
+    p->to += 4 * BLOCK - j->c.s.blocks * block;
+    if (j->owed) p->x += more * j->owed->ldx - k;
+    p->o = p->o + 2 < j->w->out[2] ? p->o + 2 : 0;
+}
+
+/* Outputs that are fetched ahead. */
+#define AHEAD 16
+
+INLINE void fetch(const uint16_t *row, int64_t ld) {
+    __builtin_prefetch(row + AHEAD * ld);
+    __builtin_prefetch(row + (AHEAD + 1) * ld);
+}
+
+/* Beside an odd last output stands nothing. */
+INLINE void pack_next(int owed, const job *j, packing *p) {
+    int64_t k = j->w->out_channels;
+    int both = p->o + 1 < j->w->out[2];
+    __m512i a = _mm512_loadu_si512(p->d), b = both ? _mm512_loadu_si512(p->d + k) : _mm512_setzero_si512();
+    fetch(p->d, k);
+    __builtin_prefetch(p->input);
+    p->input += p->input_step;
+    if (owed) {
+        const float *n = j->numbers + p->block * NUMBERS;
+        owed_words o = {{lanes_at(n), lanes_at(n + 16)}, {lanes_at(n + 32), lanes_at(n + 48)}};
+        int64_t ldx = j->owed->ldx;
+        floats second = {{0}, {0}};
+        if (both) second = settled(b, _mm512_loadu_si512(p->x + ldx), o);
+        write_settled(settled(a, _mm512_loadu_si512(p->x), o), second, p->to);
+        fetch(p->x, ldx);
+    } else {
+        write_split(a, b, p->to);
+    }
+    advance(j, p, both);
+}
+
+static void pack_rest(const job *j, packing *p) {
+    while (p->left > 0) {
+        if (j->owed) pack_next(1, j, p);
+        else pack_next(0, j, p);
+    }
 }
 
 /* ---- The product ---- */
@@ -200,12 +240,16 @@ INLINE void add_products(int rows, __m512 s[MOST_ROWS][2], const char *x, const 
     }
 }
 
-INLINE void multiply(int rows, const char *x, const int64_t *places, const char *d, int64_t pairs, const place *to,
-                     ahead *next) {
+INLINE void multiply(int rows, int owed, const job *j, const char *x, const char *d, int64_t pairs, const place *to,
+                     packing *next) {
     __m512 s[MOST_ROWS][2];
+    const int64_t *places = j->places;
     UNROLL for (int r = 0; r < rows; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
     for (; pairs >= RUN; pairs -= RUN, places += RUN, d += RUN * 4 * BLOCK) {
-        fetch(next);
+        if (--next->wait == 0) {
+            next->wait = next->every;
+            if (next->left > 0) pack_next(owed, j, next);
+        }
         UNROLL for (int p = 0; p < RUN; p++) add_products(rows, s, x + places[p], d + p * 4 * BLOCK);
     }
     for (; pairs > 0; pairs--, places++, d += 4 * BLOCK) add_products(rows, s, x + *places, d);
@@ -217,29 +261,28 @@ INLINE void multiply(int rows, const char *x, const int64_t *places, const char 
         }
 }
 
-static __attribute__((noinline)) void multiply_as(int64_t rows, const char *x, const int64_t *places, const char *d,
-                                                  int64_t pairs, const place *to, ahead *next) {
-    switch (rows) {
-#define CASE(r) case r: multiply(r, x, places, d, pairs, to, next); break;
-        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7)
-        CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+static __attribute__((noinline)) void multiply_as(int64_t rows, const job *j, const char *x, const char *d, int64_t pairs,
+                                                  const place *to, packing *next) {
+    switch (2 * rows + (j->owed != NULL)) {
+#define AS(r, owed) case 2 * r + owed: multiply(r, owed, j, x, d, pairs, to, next); break;
+#define CASE(r) AS(r, 0) AS(r, 1)
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11)
     }
 }
 
 /* ---- Chunks and slices ---- */
 
-static void work_chunk(const job *j, const chunk *at, int add, float *sums) {
+/* The products of a chunk whose dy is ds. */
+static void work_chunk(const job *j, const chunk *at, const char *ds, int add, float *sums, packing *next) {
     const cut *c = &j->c;
     int64_t ld = c->s.blocks * BLOCK, pairs = (at->end - at->line) * c->across;
-    ahead next = ahead_of(j, at);
     lay_chunk(j, at);
-    pack_chunk(j, at);
     for (int64_t block = 0; block < c->s.blocks; block++)
         for (int64_t row = 0; row < c->s.rows; row++)
             for (int64_t t = 0; t < c->s.words; t += c->rows) {
                 place to = {sums + (row * c->s.words + t) * ld + block * BLOCK, ld, add};
-                multiply_as(min64(c->rows, c->s.words - t), j->xs + row * pair_line_bytes(&c->s) + 4 * t, j->places,
-                            j->ds + block * block_bytes(c), pairs, &to, &next);
+                multiply_as(min64(c->rows, c->s.words - t), j, j->xs + row * pair_line_bytes(&c->s) + 4 * t,
+                            ds + block * block_bytes(c), pairs, &to, next);
             }
 }
 
@@ -251,10 +294,15 @@ static int64_t chunk_end(const job *j, int64_t line, int64_t end) {
 static void work_slice(const job *j, int64_t slice) {
     int64_t lines = j->c.s.lines, slices = j->c.slices;
     int64_t begin = lines * slice / slices, end = lines * (slice + 1) / slices;
-    for (int64_t line = begin, to; line < end; line = to) {
-        to = chunk_end(j, line, end);
-        chunk at = {line, to, to < end ? chunk_end(j, to, end) : to};
-        work_chunk(j, &at, line > begin, j->sums + slice * slice_size(&j->c));
+    chunk at = {begin, chunk_end(j, begin, end)};
+    packing packed = packing_of(j, &at, j->ds[0]);
+    pack_rest(j, &packed);
+    for (int64_t i = 0; at.line < end; i++) {
+        chunk after = {at.end, chunk_end(j, at.end, end)};
+        packed = packing_of(j, &after, j->ds[(i + 1) % 2]);
+        work_chunk(j, &at, j->ds[i % 2], i > 0, j->sums + slice * slice_size(&j->c), &packed);
+        pack_rest(j, &packed);
+        at = after;
     }
 }
 
@@ -273,15 +321,11 @@ static void add_slices(const job *j, float *dw, int64_t from, int64_t to) {
 }
 
 static void gradient(const job *all, float *dw, int64_t threads, char *room) {
-    const cut *c = &all->c;
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
         job mine = *all;
-        mine.ds = room + omp_get_thread_num() * thread_bytes(c);
-        mine.xs = mine.ds + c->s.blocks * block_bytes(c);
-        mine.places = (int64_t *)(mine.xs + c->under * pair_line_bytes(&c->s));
-        place_pairs(&mine);
-        share(c->slices, 1, &from, &to);
+        move_in(&mine, room + omp_get_thread_num() * thread_bytes(&all->c));
+        share(mine.c.slices, 1, &from, &to);
         for (; from < to; from++) work_slice(&mine, from);
         PRAGMA(omp barrier)
         share(mine.w->out_channels, 1, &from, &to);
