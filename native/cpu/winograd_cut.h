@@ -17,6 +17,10 @@
 /* Channels of a block that are transformed and multiplied before the next are, if that costs nothing else. */
 #define SUB 32
 
+/* Pairs of tiles that are multiplied before half of the channels of another pair are transformed, which the multipliers then
+ * hardly notice: all points' bands are as many such turns as there is to do, or more. */
+#define EVERY 7
+
 #define LANES 16
 
 /* Most sums of one row of points. They need not lie in the second cache: they come in order, and few of x and dy are read
@@ -24,9 +28,11 @@
 #define SUMS (4 * 256 * 256)
 
 /* A thread takes several rows of points where their sums are no more than this, and fit in the second cache as well: x and
- * dy are read less often. Where all four rows' are, the tiles come in parts that threads share. */
+ * dy are read less often. Where all four rows' are, the tiles come in parts that threads share: each has its own sums, which
+ * pays if it has many chunks. */
 #define FEW (16 * 64 * 128)
 #define PARTS 8
+#define CHUNKS 16
 
 /* How a gradient is cut. A plane is what all pictures have at one depth; a strip is a line of tiles of a plane, and two are
  * taken together. */
@@ -39,6 +45,7 @@ typedef struct cut {
     int64_t pairs, planes, slots;     /* of a chunk: pairs of tiles, planes of dy, planes of x */
     int64_t in, out;                  /* channels of a block */
     int64_t in_blocks, out_blocks;
+    int flat;                         /* one plane, one tap: rows of points are transformed while others are multiplied */
     int64_t sub, subs;                /* channels of a part of a block that are in work together; parts of a block */
     int64_t lines;                    /* rows of points that a thread takes */
     int64_t group;                    /* blocks whose sums are in memory together */
@@ -70,7 +77,7 @@ static void cut_tiles(cut *s, const ist_window *w) {
     int64_t rows = over(strips, PAIRS / s->wide); /* of chunks */
     int few = 16 * s->taps * w->channels * w->out_channels <= FEW;
     s->parts = 1;
-    while (few && s->parts < PARTS && rows * s->segments >= (s->parts > 1 ? 8 : 4) * s->parts) s->parts *= 2;
+    while (few && s->parts < PARTS && rows * s->segments >= (s->parts > 1 ? CHUNKS : 4) * s->parts) s->parts *= 2;
     if (rows > s->parts) rows = whole(rows, s->parts);
     s->high = rows ? over(strips, rows) : 1;
     s->all = over(strips, s->high) * s->segments;
@@ -99,11 +106,12 @@ static void cut_channels(cut *s, const ist_window *w, int64_t threads) {
     s->lines = 4;
     while (s->lines > 1 && (4 * s->lines * s->taps * s->in * s->out > FEW || pieces(s, s->lines) < threads)) s->lines /= 2;
     s->group = min64(s->in_blocks * s->out_blocks, over(threads, 4 / s->lines * s->parts));
+    s->flat = w->in[0] == 1 && w->out[0] == 1 && s->taps == 1;
     /* Lines lie there for all of a block's channels, but only of one plane. */
-    s->subs = w->in[0] == 1 && s->taps == 1 ? over(s->in, SUB) : 1;
+    s->subs = s->flat ? over(s->in, SUB) : 1;
     s->sub = whole(over(s->in, s->subs), BLOCK);
     s->subs = over(s->in, s->sub);
-    s->rows = rows_of(s->sub);
+    s->rows = s->flat ? LEAST_ROWS : rows_of(s->sub);
     s->bands = over(s->sub, s->rows);
     s->panels = s->out / BLOCK;
     s->ldv = apart(whole(s->rows * s->bands, 16));
@@ -124,16 +132,17 @@ static int64_t point_size(const cut *s) { return s->bands * s->panels * s->rows 
 static int64_t sub_size(const cut *s) { return s->taps * 4 * point_size(s); }
 static int64_t row_size(const cut *s) { return s->subs * sub_size(s); }
 static int64_t sums_size(const cut *s) { return s->parts * s->group * 4 * row_size(s); }
-static int64_t v_size(const cut *s) { return s->slots * s->lines * 4 * s->pairs * s->ldv; }
+static int64_t v_size(const cut *s) { return (s->flat ? 2 : s->slots * s->lines) * 4 * s->pairs * s->ldv; }
 static int64_t d_size(const cut *s) { return s->planes * s->lines * 4 * s->pairs * s->ldd; }
 
 /* Elements of two bytes: of a line's block of channels (an odd number of columns, so that lines do not share a few places of
- * the first cache), of a line, and of all that a chunk reads and a line of zeros. */
+ * the first cache), of a line, of a strip's lines of zeros, and of these and all that a chunk reads. */
 static int64_t block_size(const cut *s) { return (2 * s->wide + 3) * BLOCK; }
 static int64_t line_size(const cut *s) { return block_size(s) * (s->in > s->out ? s->in : s->out) / BLOCK; }
+static int64_t zeros_size(const cut *s) { return 4 * line_size(s); }
 static int64_t lines_size(const cut *s) {
     int64_t pictures = s->tiles.high ? 2 * s->high / s->tiles.high + 2 : 1;
-    return (4 * s->high + 2 * pictures + 1) * line_size(s);
+    return zeros_size(s) + (4 * s->high + 2 * pictures) * line_size(s);
 }
 
 static int64_t thread_size(const cut *s) { return v_size(s) + d_size(s) + lines_size(s) / 2; }

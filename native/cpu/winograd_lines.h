@@ -25,8 +25,14 @@ typedef struct line {
     int64_t block; /* from one block of channels to the next */
 } line;
 
-/* Lines have a block's channels in fours, in this order: so words are, once unpacked and joined again. */
+/* Lines have a block's channels in fours, in this order: once words are unpacked, the first half of the channels is in one
+ * vector and the other half in the other. */
 INLINE __m512i order(__m512i words) {
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), words);
+}
+
+/* The same of words that were unpacked and joined again. */
+INLINE __m512i order_again(__m512i words) {
     return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), words);
 }
 
@@ -65,7 +71,7 @@ INLINE void fill_normed(int relu, const pictures *p, const uint16_t *x, int64_t 
         floats v = floats_at(x + i * p->ld + c);
         v.low = (__m512)norm_of((lanes)v.low, low, relu);
         v.high = (__m512)norm_of((lanes)v.high, high, relu);
-        _mm512_storeu_si512(to + i * BLOCK, words_of(v));
+        _mm512_storeu_si512(to + i * BLOCK, order_again(words_of(v)));
     }
 }
 
@@ -109,41 +115,49 @@ static void fill_line(const pictures *p, int64_t number, int64_t depth, extent e
 
 /* ---- What comes next is fetched while other things are worked on ---- */
 
-/* Lines [line, end) of planes [depth, last), of which `each` pixels are fetched at a time. */
+/* Lines [line, end) of planes [depth, last), of which `each` lines of the cache are fetched at a time. */
 typedef struct ahead {
     int64_t first, end, depth, last;
     extent columns;
     int64_t each, line;
-    inside left; /* of the line before `line` */
+    const uint16_t *at; /* the next pixel of the line before `line`, of which so many pixels are left */
+    int64_t left, c;    /* c: the pixel's channels before this one are fetched */
 } ahead;
 
-static ahead ahead_of(int64_t first, int64_t end, int64_t depth, int64_t last, extent columns, int64_t times) {
+/* times: how often something is fetched until all is. */
+static ahead ahead_of(const pictures *p, int64_t first, int64_t end, int64_t depth, int64_t last, extent columns,
+                      int64_t times) {
     int64_t pixels = last > depth ? (end - first) * (last - depth) * columns.count : 0;
-    return (ahead){first, end, depth, last, columns, over(pixels, times), first, {0, 0, NULL}};
+    return (ahead){first, end, depth, last, columns, over(pixels * over(p->channels, BLOCK), times), first, NULL, 0, 0};
 }
 
 /* The next line that has columns in the picture, if there is one. */
 static __attribute__((noinline)) int next_line(const pictures *p, ahead *a) {
     for (; a->depth < a->last && a->first < a->end; a->depth++, a->line = a->first)
         while (a->line < a->end) {
-            a->left = inside_of(p, a->line++, a->depth, a->columns);
-            if (a->left.x) return 1;
+            inside i = inside_of(p, a->line++, a->depth, a->columns);
+            a->at = i.x;
+            a->left = i.end - i.from;
+            if (i.x) return 1;
         }
     a->each = 0;
     return 0;
 }
 
-INLINE void fetch_due(const pictures *p, ahead *a) {
-    for (int64_t due = a->each; due > 0;) {
-        int64_t count = min64(due, a->left.end - a->left.from);
-        const uint16_t *x = a->left.x;
-        for (int64_t i = 0; i < count; i++, x += p->ld)
-            for (int64_t c = 0; c < p->channels; c += BLOCK) _mm_prefetch((const char *)(x + c), _MM_HINT_T0);
-        a->left.from += count;
-        a->left.x = x;
-        due -= count;
-        if (due > 0 && !next_line(p, a)) return;
+/* What is due, of this line only. */
+INLINE void fetch_of_line(const pictures *p, ahead *a) {
+    for (int64_t due = a->each; due > 0 && a->left > 0; due--) {
+        _mm_prefetch((const char *)(a->at + a->c), _MM_HINT_T0);
+        a->c += BLOCK;
+        if (a->c < p->channels) continue;
+        a->c = 0;
+        a->at += p->ld;
+        a->left--;
     }
+}
+
+INLINE void fetch_due(const pictures *p, ahead *a) {
+    if (a->left > 0 || next_line(p, a)) fetch_of_line(p, a);
 }
 
 #endif

@@ -24,11 +24,16 @@ INLINE floats combined(int add, const uint16_t *one, const uint16_t *two) {
                     _mm512_dpbf16_ps(zero, (__m512bh)_mm512_unpackhi_epi16(a, b), by)};
 }
 
-/* BLOCK pairs of a and b, rounded to bf16; in the order of channels, as lines are laid out for that. */
+/* LANES pairs of a and b, rounded to bf16. */
+INLINE __m512i paired(__m512 a, __m512 b) {
+    static const uint16_t both[BLOCK] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                         8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(both), (__m512i)_mm512_cvtne2ps_pbh(b, a));
+}
+
 INLINE void write_pairs(floats a, floats b, uint32_t *to) {
-    __m512i x = words_of(a), y = words_of(b);
-    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(x, y));
-    _mm512_storeu_si512(to + LANES, _mm512_unpackhi_epi16(x, y));
+    _mm512_storeu_si512(to, paired(a.low, b.low));
+    _mm512_storeu_si512(to + LANES, paired(a.high, b.high));
 }
 
 #define TWICE _Pragma("GCC unroll 2")
@@ -43,6 +48,16 @@ typedef struct target {
 typedef struct lines_pair {
     const uint16_t *one[2], *two[2];
 } lines_pair;
+
+/* lines: which of the strips' lines, that follow each other in steps of `line`. */
+INLINE lines_pair lines_of(const uint16_t *const strips[2], int64_t line, const int lines[2]) {
+    lines_pair from;
+    for (int i = 0; i < 2; i++) {
+        from.one[i] = strips[i] + lines[0] * line;
+        from.two[i] = strips[i] + lines[1] * line;
+    }
+    return from;
+}
 
 /* Column number `column` of one strip, its two lines added or subtracted. */
 INLINE floats column_at(int add, const lines_pair *from, int strip, int64_t column) {
@@ -92,6 +107,33 @@ static void transform_row(int of_x, int64_t row, const lines_pair *from, int64_t
     else if (row == 1) transform_dy(1, from, wide, at);
     else if (row == 2) transform_dy(-1, from, wide, at);
     else transform_dy(0, from, wide, at);
+}
+
+/* Half of a column of one strip's channels, its two lines added or subtracted; without the multipliers, which have other work
+ * meanwhile. */
+INLINE __m512 half_at(int add, int half, const lines_pair *from, int strip, int64_t column) {
+    __m512i zero = _mm512_setzero_si512();
+    __m512i a = _mm512_loadu_si512(from->one[strip] + column * BLOCK);
+    __m512i b = _mm512_loadu_si512(from->two[strip] + column * BLOCK);
+    __m512 x = (__m512)(half ? _mm512_unpackhi_epi16(zero, a) : _mm512_unpacklo_epi16(zero, a));
+    __m512 y = (__m512)(half ? _mm512_unpackhi_epi16(zero, b) : _mm512_unpacklo_epi16(zero, b));
+    return add ? x + y : x - y;
+}
+
+/* What transform_x makes of one column of tiles, of half of the channels. */
+INLINE void transform_half(int add, int half, const lines_pair *from, int64_t column, target at) {
+    __m512 p[2][4];
+    UNROLL for (int s = 0; s < 2; s++) {
+        __m512 t[4];
+        UNROLL for (int i = 0; i < 4; i++) t[i] = half_at(add, half, from, s, 2 * column + i);
+        p[s][0] = t[0] - t[2];
+        p[s][1] = t[1] + t[2];
+        p[s][2] = t[2] - t[1];
+        p[s][3] = t[1] - t[3];
+        /* One strip before the other: both at once would push the caller's sums out of the registers. */
+        UNROLL for (int i = 0; i < 4; i++) __asm__ volatile("" : "+v"(p[s][i]));
+    }
+    UNROLL for (int i = 0; i < 4; i++) _mm512_storeu_si512(at.to + half * LANES + i * at.point, paired(p[0][i], p[1][i]));
 }
 
 /* A line of four points times G, but for the sign that transform_dy left. */

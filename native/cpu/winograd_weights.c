@@ -9,7 +9,7 @@
  * sums stays in its second cache, and nothing is shared. Into which parts tiles are cut, and the order of a sum, do not
  * depend on the number of threads, so neither do the bits.
  */
-#include "winograd_pairs.h"
+#include "winograd_products.h"
 
 static int weights_check(const char *call, const ist_window *w) {
     int status = winograd_check(call, w);
@@ -27,182 +27,6 @@ int KERNEL(winograd_weights_scratch)(const ist_window *window, int64_t threads, 
 }
 
 #if defined(__AVX512BF16__)
-
-/* What a thread works on: rows of points from `first` on, of one part of the tiles and one block of channels. */
-typedef struct job {
-    const ist_window *window;
-    cut s;
-    norm_input norm;        /* of x; mean NULL: none */
-    const uint16_t *x, *dy; /* these all from the block's first channel on */
-    int64_t ldx, lddy, part, first;
-    int64_t in, out;        /* channels of the block: the last ones may have fewer */
-    uint32_t *v, *d;        /* transformed: [slot, row, point, pair, ldv] and [plane, row, point, pair, ldd] */
-    uint16_t *zeros, *made; /* lines for the transforms: [channel block, column, BLOCK] one of zeros, then a chunk's */
-    float *sums;            /* [row, sub, tap, point, band, panel, rows, BLOCK] */
-} job;
-
-/* ---- Transforms ---- */
-
-/* A chunk of tiles: pairs of strips [strip, strip + 2 high), columns of tiles [column, column + wide). */
-typedef struct chunk {
-    int64_t strip, high, column, wide;
-} chunk;
-
-static chunk chunk_of(const cut *s, int64_t number) {
-    int64_t strip = number / s->segments * s->high * 2, column = number % s->segments * s->wide;
-    return (chunk){strip, min64(s->high, over(s->strips - strip, 2)), column, min64(s->wide, s->tiles.wide - column)};
-}
-
-/* The number of a strip's first line. */
-static int64_t line_of(const job *j, const pictures *p, int64_t strip) {
-    return strip / j->s.tiles.high * p->lines + strip % j->s.tiles.high * 2;
-}
-
-/* The number of the line behind the last that a chunk reads. */
-static int64_t end_of(const job *j, const pictures *p, const chunk *k) {
-    int64_t beside = p->lines - 2 * j->s.tiles.high;
-    return line_of(j, p, min64(k->strip + 2 * k->high, j->s.strips) - 1) + 2 + beside;
-}
-
-/* The columns that a chunk reads, with those beside its tiles. */
-static extent columns_of(const chunk *k, int64_t beside) { return (extent){2 * k->column, 2 * k->wide + beside}; }
-
-/* What a chunk reads of a plane, as far as the job's rows of points do: the first one only even lines, the last only odd. */
-static void fill_lines(const job *j, const pictures *p, const chunk *k, int64_t depth) {
-    const cut *s = &j->s;
-    int skip = s->lines > 1 ? -1 : j->first == 0 ? 1 : j->first == 3 ? 0 : -1;
-    int64_t beside = p->lines - 2 * s->tiles.high, first = line_of(j, p, k->strip), end = end_of(j, p, k);
-    for (int64_t i = first; i < end; i++)
-        if (i % 2 != skip)
-            fill_line(p, i, depth, columns_of(k, beside), (line){j->made + (i - first) * line_size(s), block_size(s)});
-}
-
-/* The job's rows of points of a block of channels of two strips, whose first lines begin at `strips`. */
-static void transform_block(const job *j, int of_x, const uint16_t *const strips[2], int64_t wide, target at) {
-    for (int64_t row = j->first; row < j->first + j->s.lines; row++, at.to += 4 * at.point) {
-        const int *lines = of_x ? x_lines[row] : dy_lines[row];
-        lines_pair from;
-        for (int i = 0; i < 2; i++) {
-            /* Behind the last strip are zeros. */
-            int64_t next = strips[i] >= j->made ? line_size(&j->s) : 0;
-            from.one[i] = strips[i] + lines[0] * next;
-            from.two[i] = strips[i] + lines[1] * next;
-        }
-        transform_row(of_x, row, &from, wide, at);
-    }
-}
-
-/* The channels [from, end) of a chunk, whose lines are made. */
-static void transform_lines(const job *j, int of_x, const pictures *p, const chunk *k, int64_t from, int64_t end,
-                            target at) {
-    int64_t first = line_of(j, p, k->strip);
-    for (int64_t i = 0; i < k->high; i++, at.to += k->wide * at.column) {
-        for (int64_t c = from; c < end; c += BLOCK) {
-            const uint16_t *strips[2];
-            for (int64_t b = 0; b < 2; b++) {
-                int64_t strip = k->strip + 2 * i + b;
-                const uint16_t *to = j->zeros;
-                if (strip < j->s.strips) to = j->made + (line_of(j, p, strip) - first) * line_size(&j->s);
-                strips[b] = to + c / BLOCK * block_size(&j->s);
-            }
-            transform_block(j, of_x, strips, k->wide, (target){at.to + c - from, at.point, at.column});
-        }
-    }
-}
-
-static pictures pictures_of_x(const job *j) {
-    const ist_window *w = j->window;
-    return (pictures){j->x, w->in, j->ldx, j->in, w->padding[1], w->padding[2], 2 * j->s.tiles.high + 2,
-                      j->norm.mean ? &j->norm : NULL};
-}
-
-/* One part of a block's channels. */
-static void transform_x_plane(const job *j, const chunk *k, int64_t sub, int64_t depth, uint32_t *to) {
-    pictures p = pictures_of_x(j);
-    if (sub == 0) fill_lines(j, &p, k, depth);
-    transform_lines(j, 1, &p, k, sub * j->s.sub, min64((sub + 1) * j->s.sub, j->in),
-                    (target){to, j->s.pairs * j->s.ldv, j->s.ldv});
-}
-
-static pictures pictures_of_dy(const job *j) {
-    return (pictures){j->dy, j->window->out, j->lddy, j->out, 0, 0, 2 * j->s.tiles.high, NULL};
-}
-
-static void transform_dy_plane(const job *j, const chunk *k, int64_t depth, uint32_t *to) {
-    pictures p = pictures_of_dy(j);
-    fill_lines(j, &p, k, depth);
-    transform_lines(j, 0, &p, k, 0, j->out, (target){to, j->s.pairs * j->s.ldd, j->s.ldd});
-}
-
-/* ---- What comes next is fetched while this is multiplied ---- */
-
-/* Planes of x and of dy, from the first on that is not in the caches. */
-typedef struct next {
-    pictures x, dy;
-    ahead of_x, of_dy;
-} next;
-
-/* The planes [depth, last) of a chunk; above: whether its first lines were read with the chunk before it. */
-static ahead planes_ahead(const job *j, const pictures *p, const chunk *k, int above, int64_t depth, int64_t last) {
-    const cut *s = &j->s;
-    int64_t beside = p->lines - 2 * s->tiles.high, first = line_of(j, p, k->strip) + (above ? beside : 0);
-    int64_t times = s->lines * 4 * s->taps * s->subs * s->bands * s->panels;
-    return ahead_of(first, end_of(j, p, k), depth, last, columns_of(k, beside), times);
-}
-
-/* What comes after planes [from, to) of dy, for which x is there up to `last`: more of the chunk, or another chunk. */
-static next next_of(const job *j, int64_t number, int64_t to, int64_t last) {
-    const cut *s = &j->s;
-    const ist_window *w = j->window;
-    int more = to < w->out[0];
-    chunk k = chunk_of(s, more ? number : number + 1);
-    next n = {.x = pictures_of_x(j), .dy = pictures_of_dy(j)};
-    if (k.strip >= s->strips) return n;
-    int64_t from = more ? to : 0, end = min64(from + s->planes, w->out[0]);
-    int64_t ends = min64(end - 1 - w->padding[0] + s->taps, w->in[0]);
-    int above = !more && s->segments == 1 && w->in[0] == 1 && k.strip % s->tiles.high > 0;
-    n.of_x = planes_ahead(j, &n.x, &k, above, more ? last : 0, ends);
-    n.of_dy = planes_ahead(j, &n.dy, &k, 0, from, end);
-    return n;
-}
-
-/* ---- The product ---- */
-
-/* Pairs of tiles of one plane. */
-typedef struct run {
-    const uint32_t *v, *d;
-} run;
-
-/* Adds to sums [rows, BLOCK] the products of `count` runs of `pairs` pairs. */
-INLINE void multiply(int rows, const run *runs, int64_t count, int64_t pairs, int64_t ldv, int64_t ldd, float *sums) {
-    __m512 sum[ROWS][2];
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int i = 0; i < 2; i++) sum[r][i] = _mm512_loadu_ps(sums + r * BLOCK + i * LANES);
-    for (const run *end = runs + count; runs < end; runs++) {
-        const uint32_t *v = runs->v, *d = runs->d;
-        for (int64_t p = 0; p < pairs; p++, v += ldv, d += ldd) {
-            __m512bh low = (__m512bh)_mm512_loadu_si512(d), high = (__m512bh)_mm512_loadu_si512(d + LANES);
-            UNROLL for (int r = 0; r < rows; r++) {
-                __m512bh x = (__m512bh)_mm512_set1_epi32((int)v[r]);
-                sum[r][0] = _mm512_dpbf16_ps(sum[r][0], x, low);
-                sum[r][1] = _mm512_dpbf16_ps(sum[r][1], x, high);
-            }
-        }
-    }
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int i = 0; i < 2; i++) _mm512_storeu_ps(sums + r * BLOCK + i * LANES, sum[r][i]);
-}
-
-#define EACH_ROWS(f) f(8) f(9) f(10) f(11) f(12) f(13) f(14)
-#define MULTIPLIER(rows) \
-    static void multiply_##rows(const run *runs, int64_t count, int64_t pairs, int64_t ldv, int64_t ldd, float *sums) { \
-        multiply(rows, runs, count, pairs, ldv, ldd, sums); \
-    }
-EACH_ROWS(MULTIPLIER)
-
-typedef void multiplier(const run *runs, int64_t count, int64_t pairs, int64_t ldv, int64_t ldd, float *sums);
-#define NAME(rows) multiply_##rows,
-static multiplier *const multipliers[] = {EACH_ROWS(NAME)};
 
 /* All bands by all panels of one point and tap. */
 static void multiply_point(const job *j, const run *runs, int64_t count, int64_t pairs, float *sums, next *n) {
@@ -260,12 +84,59 @@ static int64_t work_planes(const job *j, int64_t number, int64_t from, int64_t t
     return done > last ? done : last;
 }
 
+/* Where turn number t's row of points is transformed to: there are two places, as the next is transformed meanwhile. */
+static uint32_t *turn_of(const job *j, int64_t t) { return j->v + t % 2 * 4 * j->s.pairs * j->s.ldv; }
+
+/* A turn: a row of points of a part of the block; its tiles are transformed, and its next tiles meanwhile. */
+static void multiply_turn(const job *j, int64_t t, int64_t pairs, meanwhile *m) {
+    const cut *s = &j->s;
+    int64_t row = t % s->lines;
+    float *sums = j->sums + row * row_size(s) + t / s->lines * sub_size(s);
+    other_multiplier *multiply_other = m->row == 1 ? multiply_adding : multiply_subtracting;
+    for (int64_t point = 0; point < 4; point++) {
+        const uint32_t *v = turn_of(j, t) + point * s->pairs * s->ldv;
+        const uint32_t *d = j->d + (row * 4 + point) * s->pairs * s->ldd;
+        for (int64_t b = 0; b < s->bands; b++)
+            for (int64_t p = 0; p < s->panels; p++, sums += s->rows * BLOCK)
+                multiply_other((run){v + b * s->rows, d + p * BLOCK}, pairs, s->ldv, s->ldd, sums, m);
+    }
+}
+
+/* A chunk of tiles that are one plane under one tap. */
+static void work_flat(const job *j, int64_t number) {
+    const cut *s = &j->s;
+    chunk k = chunk_of(s, number);
+    pictures x = pictures_of_x(j);
+    const uint16_t *strips[2 * PAIRS];
+    transform_dy_plane(j, &k, 0, j->d);
+    fill_lines(j, &x, &k, 0);
+    for (int64_t i = 0; i < 2 * k.high; i++) strips[i] = strip_at(j, &x, &k, i);
+    meanwhile m = {.ahead = next_of(j, number, 1, 1), .line = line_size(s), .wide = k.wide};
+    int64_t turns = over(j->in, s->sub) * s->lines, pairs = k.high * k.wide;
+    for (int64_t t = 0; t <= turns; t++) {
+        if (t < turns) {
+            m.strips = strips;
+            m.channels = t / s->lines * block_size(s);
+            m.row = j->first + t % s->lines;
+            m.at = (target){turn_of(j, t), s->pairs * s->ldv, s->ldv};
+            m.left = pairs;
+            next_strips(&m);
+        }
+        if (t > 0) multiply_turn(j, t - 1, pairs, &m);
+        while (m.left > 0) transform_column(&m);
+    }
+}
+
 /* A chunk of tiles at a time, through all depths: what lies under several taps is transformed once. */
 static void work(const job *j) {
     const cut *s = &j->s;
     memset(j->sums, 0, (size_t)(s->lines * row_size(s)) * 4);
-    memset(j->zeros, 0, (size_t)line_size(s) * 2);
+    memset(j->zeros, 0, (size_t)zeros_size(s) * 2);
     for (int64_t number = j->part * s->chunks; number < min64((j->part + 1) * s->chunks, s->all); number++) {
+        if (s->flat) {
+            work_flat(j, number);
+            continue;
+        }
         int64_t depth = j->window->out[0], done = 0;
         for (int64_t from = 0; from < depth; from += s->planes)
             done = work_planes(j, number, from, min64(from + s->planes, depth), done);
@@ -274,36 +145,49 @@ static void work(const job *j) {
 
 /* ---- The result ---- */
 
-/* G'u G of LANES output channels: the parts' sums of the sixteen points -> [9, LANES]. */
-INLINE void taps_of(const cut *s, const float *sums, lanes *to) {
-    lanes u[4][4], half[4][3];
-    for (int i = 0; i < 4; i++) {
-        for (int p = 0; p < 4; p++) {
-            const float *at = sums + i * row_size(s) + p * point_size(s);
-            u[i][p] = (lanes)_mm512_loadu_ps(at);
-            for (int64_t n = 1; n < s->parts; n++) u[i][p] += (lanes)_mm512_loadu_ps(at + n * s->group * 4 * row_size(s));
+/* The parts' sums of a band by a panel, under one tap, added up: [row, point, rows, BLOCK]. They lie far apart and are in no
+ * cache that is near: a kilobyte of each at a time is foreseen. */
+static void add_parts(const cut *s, const float *sums, float *to) {
+    for (int64_t i = 0; i < 16; i++)
+        for (int64_t k = 0; k < s->rows * BLOCK; k += LANES, to += LANES) {
+            const float *at = sums + i / 4 * row_size(s) + i % 4 * point_size(s) + k;
+            lanes sum = lanes_at(at);
+            for (int64_t n = 1; n < s->parts; n++) sum += lanes_at(at + n * s->group * 4 * row_size(s));
+            _mm512_storeu_ps(to, (__m512)sum);
         }
-        times_g(u[i], 1, half[i], 1);
+}
+
+/* G'u G of LANES output channels: the sums of the sixteen points, which are `next` apart -> [9, LANES]. */
+INLINE void taps_of(const float *sums, int64_t next, lanes *to) {
+    lanes u[4], half[4][3];
+    for (int i = 0; i < 4; i++) {
+        for (int p = 0; p < 4; p++) u[p] = lanes_at(sums + (4 * i + p) * next);
+        times_g(u, 1, half[i], 1);
     }
     for (int i = 0; i < 3; i++) times_g(&half[0][i], 3, to + i, 3);
 }
 
-/* One band of a part of the block by LANES output channels from `first` on: dw [out_channels, channels, kernel] from the
- * block's first weight on. */
-static void write_band(const job *j, int64_t sub, int64_t band, int64_t first, float *dw) {
+/* One band of a part of the block by one panel: dw [out_channels, channels, kernel] from the block's first weight on. */
+static void write_band(const job *j, int64_t sub, int64_t band, int64_t panel, float *dw) {
     const cut *s = &j->s;
     int64_t each = s->taps * 9, ld = j->window->channels * each;
     int64_t channel = sub * s->sub + band * s->rows, end = min64((sub + 1) * s->sub, j->in);
     int64_t count = min64(s->rows, end - channel) * each;
-    lanes part[ROWS * MOST_TAPS * 9 + LANES];
-    const float *sums = j->sums + sub * sub_size(s);
-    sums += (band * s->panels + first / BLOCK) * s->rows * BLOCK + first % BLOCK;
-    for (int64_t r = 0; r < s->rows; r++)
-        for (int64_t tap = 0; tap < s->taps; tap++)
-            taps_of(s, sums + r * BLOCK + tap * 4 * point_size(s), part + r * each + tap * 9);
-    float *to = dw + first * ld + channel * each;
-    for (int64_t i = 0; i < count; i += LANES)
-        transpose((__m512 *)(part + i), to + i, ld, (__mmask16)(count - i >= LANES ? 0xffff : (1 << (count - i)) - 1));
+    lanes part[2][ROWS * MOST_TAPS * 9 + LANES];
+    float sums[16 * ROWS * BLOCK];
+    for (int64_t tap = 0; tap < s->taps; tap++) {
+        int64_t at = tap * 4 * point_size(s) + (band * s->panels + panel) * s->rows * BLOCK;
+        add_parts(s, j->sums + sub * sub_size(s) + at, sums);
+        for (int64_t r = 0; r < s->rows; r++)
+            for (int i = 0; i < 2; i++)
+                taps_of(sums + r * BLOCK + i * LANES, s->rows * BLOCK, part[i] + r * each + tap * 9);
+    }
+    float *to = dw + panel * BLOCK * ld + channel * each;
+    for (int half = 0; half < 2; half++, to += LANES * ld)
+        for (int64_t i = 0; i < count; i += LANES) {
+            __mmask16 some = (__mmask16)(count - i >= LANES ? 0xffff : (1 << (count - i)) - 1);
+            transpose((__m512 *)(part[half] + i), to + i, ld, some);
+        }
 }
 
 /* ---- Shares ---- */
@@ -334,23 +218,23 @@ static void sum_blocks(const job *all, int64_t from, int64_t to) {
         j.v += omp_get_thread_num() * thread_size(s);
         j.d = j.v + v_size(s);
         j.zeros = (uint16_t *)(j.d + d_size(s));
-        j.made = j.zeros + line_size(s);
+        j.made = j.zeros + zeros_size(s);
         work(&j);
     }
 }
 
 static void write_blocks(const job *all, int64_t from, int64_t to, float *dw) {
     const cut *s = &all->s;
-    int64_t across = s->out / LANES, each = s->subs * s->bands * across, taps = s->taps * 9;
+    int64_t each = s->subs * s->bands * s->panels, taps = s->taps * 9;
     PRAGMA(omp for)
     for (int64_t item = from * each; item < to * each; item++) {
-        int64_t block = item / each, band = item % each / across, first = item % across * LANES;
+        int64_t block = item / each, band = item % each / s->panels, panel = item % s->panels;
         int64_t sub = band / s->bands;
         int64_t in = block % s->in_blocks * s->in, out = block / s->in_blocks * s->out;
         job j = job_of(all, from, block, 0, 0);
         band %= s->bands;
-        if (sub * s->sub + band * s->rows < min64(j.in, (sub + 1) * s->sub) && first < j.out)
-            write_band(&j, sub, band, first, dw + (out * all->window->channels + in) * taps);
+        if (sub * s->sub + band * s->rows < min64(j.in, (sub + 1) * s->sub) && panel * BLOCK < j.out)
+            write_band(&j, sub, band, panel, dw + (out * all->window->channels + in) * taps);
     }
 }
 #endif
