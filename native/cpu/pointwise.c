@@ -116,9 +116,11 @@ static rows rows_of(const job *j, int64_t tile, char *to) {
 
 /* ---- The products ---- */
 
-/* A tile times one block of output channels, rounded to y; between the products, rows of the next tile. */
+/* A tile times one block of output channels, rounded to y, whose statistics are taken unless m is NULL; between the products,
+ * rows of the next tile. */
 INLINE void multiply(int mode, const char *row, const char *column, const float *bias, int64_t blocks, uint16_t *y,
-                     int64_t ldy, const rows *next, const norm_input *n, int64_t ahead) {
+                     int64_t ldy, const measure *m, int64_t channel, const rows *next, const norm_input *n,
+                     int64_t ahead) {
     __m512 s[TILE][2];
     UNROLL for (int t = 0; t < TILE; t++) {
         s[t][0] = bias ? _mm512_loadu_ps(bias) : _mm512_setzero_ps();
@@ -137,17 +139,24 @@ INLINE void multiply(int mode, const char *row, const char *column, const float 
             }
         }
     }
-    UNROLL for (int t = 0; t < TILE; t++)
-        _mm512_storeu_si512(y + t * ldy, (__m512i)_mm512_cvtne2ps_pbh(s[t][1], s[t][0]));
+    __m512i rounded[TILE];
+    UNROLL for (int t = 0; t < TILE; t++) {
+        rounded[t] = (__m512i)_mm512_cvtne2ps_pbh(s[t][1], s[t][0]);
+        _mm512_storeu_si512(y + t * ldy, rounded[t]);
+    }
+    if (m) measure_words(m, channel, rounded, TILE);
 }
 
 static __attribute__((noinline)) void multiply_as(const job *j, const char *row, int64_t block, uint16_t *y, int64_t ldy,
-                                                  const rows *next) {
+                                                  const measure *m, const rows *next) {
     const char *column = (const char *)(j->u + block * j->s.c * BLOCK);
     const float *bias = j->bias ? j->bias + block * BLOCK : NULL;
     int64_t ahead = TILE * j->ldx;
     switch (j->mode) {
-#define CASE(mode) case mode: multiply(mode, row, column, bias, j->s.in, y, ldy, next, &j->norm, ahead); break;
+#define CASE(mode) \
+        case mode: \
+            multiply(mode, row, column, bias, j->s.in, y, ldy, m, block * BLOCK, next, &j->norm, ahead); \
+            break;
         CASE(AS_IT_IS) CASE(NORMALISED) CASE(RECTIFIED)
     }
 }
@@ -161,9 +170,13 @@ static void tile(const job *j, int64_t number, int64_t from, int64_t to, rows *n
         next->from = next->end;
         next->end = next->to ? TILE * (b + 1 - from) / (to - from) : 0;
         for (int64_t t = 0; t < TILE; t++) __builtin_prefetch(y + (TILE + t) * j->ldy, 1, 3);
-        multiply_as(j, row, b, here < TILE ? room : y, here < TILE ? BLOCK : j->ldy, next);
-        for (int64_t t = 0; here < TILE && t < here; t++) memcpy(y + t * j->ldy, room + t * BLOCK, 2 * BLOCK);
-        if (j->measured) measure_rows(&j->m, b * BLOCK, y, j->ldy, here);
+        if (here == TILE) {
+            multiply_as(j, row, b, y, j->ldy, j->measured ? &j->m : NULL, next);
+            continue;
+        }
+        multiply_as(j, row, b, room, BLOCK, NULL, next);
+        for (int64_t t = 0; t < here; t++) memcpy(y + t * j->ldy, room + t * BLOCK, 2 * BLOCK);
+        if (j->measured) measure_rows(&j->m, b * BLOCK, room, BLOCK, here);
     }
     if (j->measured && number % MEASURED_TILES == 0) measure_flush(&j->m);
 }
