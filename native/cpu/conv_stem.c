@@ -1,7 +1,7 @@
 /*
- * Convolution of few channels in bf16, as a network's first one. Two taps over each other are a pair of terms; those of a
- * window's last line, if their number is odd, are paired half a line apart. With 7x7 taps of three channels that makes 74 pairs
- * of 147 terms.
+ * Convolution of few channels in bf16, as a network's first one. Two words over each other are a pair of terms; those of
+ * a window's last line, if it has an odd number of lines, are paired half a line apart. With 7x7 taps of three channels
+ * that makes 74 pairs of 147 terms.
  *
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads.
  */

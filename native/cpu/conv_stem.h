@@ -1,7 +1,7 @@
 /*
- * What the convolution of few channels, as a network's first one, and its weight gradient share. What lies under a line of a
- * window is one piece of the input, columns and channels in a row: `words` of it. Lines of the input are laid out with zeros
- * beside them, two lines word by word next to each other, so that a broadcast of four bytes is a pair of terms.
+ * What the convolution of few channels, as a network's first one, and its weight gradient share. What lies under a line of
+ * a window is one piece of the input, columns and channels in a row: `words` of it. Lines of the input are laid out with
+ * zeros beside them, two lines word by word next to each other, so that a broadcast of four bytes is a pair of terms.
  */
 #ifndef IST_CONV_STEM_H
 #define IST_CONV_STEM_H
@@ -41,13 +41,14 @@ static inline int stem_check(const char *call, const ist_window *w) {
     if (w->channels > STEM_CHANNELS || w->out_channels < 1 || w->out_channels % BLOCK || w->groups != 1)
         return ist_fail(IST_INVALID_ARGUMENT,
                         "%s: %lld channels to %lld in %lld groups; this is for at most %d channels to multiples of %d",
-                        call, (long long)w->channels, (long long)w->out_channels, (long long)w->groups, STEM_CHANNELS, BLOCK);
+                        call, (long long)w->channels, (long long)w->out_channels, (long long)w->groups, STEM_CHANNELS,
+                        BLOCK);
     for (int d = 0; d < 3; d++)
         if (w->kernel[d] > (d ? STEM_TAPS : 1) || w->stride[d] > (d ? STEM_STRIDE : 1) || w->dilation[d] != 1 ||
             (d == 0 && (w->in[0] != 1 || w->padding[0])))
             return ist_fail(IST_INVALID_ARGUMENT,
-                            "%s: axis %d of the window: in %lld, kernel %lld, stride %lld, padding %lld, dilation %lld; this is "
-                            "for two dimensions, kernels up to %d, strides up to %d, no dilation",
+                            "%s: axis %d of the window: in %lld, kernel %lld, stride %lld, padding %lld, dilation %lld; "
+                            "this is for two dimensions, kernels up to %d, strides up to %d, no dilation",
                             call, d, (long long)w->in[d], (long long)w->kernel[d], (long long)w->stride[d],
                             (long long)w->padding[d], (long long)w->dilation[d], STEM_TAPS, STEM_STRIDE);
     if (w->batch < 1) return ist_fail(IST_INVALID_ARGUMENT, "%s: a batch of %lld", call, (long long)w->batch);
@@ -97,13 +98,15 @@ static inline void lay_pairs(const stem *s, words a, words b, char *to) {
     lay_some(1, a, b, i, s->length, to);
 }
 
-/* Where the input goes on at line `row` of picture n, for what is read next; and how much of it that is for so many lines of
- * outputs. */
+/* Where the input goes on at line `row` of picture n, for what is read next; and how much of it that is for so many lines
+ * of outputs. */
 INLINE const char *input_after(const ist_window *w, const uint16_t *x, int64_t n, int64_t row) {
     int64_t line = row < 0 ? 0 : min64(row, w->in[1]);
     return (const char *)(x + (n * w->in[1] + line) * w->in[2] * w->channels);
 }
-INLINE int64_t input_bytes(const ist_window *w, int64_t lines) { return 2 * lines * w->stride[1] * w->in[2] * w->channels; }
+INLINE int64_t input_bytes(const ist_window *w, int64_t lines) {
+    return 2 * lines * w->stride[1] * w->in[2] * w->channels;
+}
 #endif
 
 #endif

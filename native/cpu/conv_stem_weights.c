@@ -1,11 +1,11 @@
 /*
- * The weight gradient of a convolution of few channels, in bf16. Sums run over outputs, two of a line at a time: what lies
- * under both is a line of the input laid beside itself, one output further on, and is multiplied from there; their dy are laid
- * side by side, channel by channel, with what they are owed paid on the way. That is done for the next lines of outputs
- * between the products of these, in time that they leave over.
+ * The weight gradient of a convolution of few channels, in bf16. Sums run over outputs, two of a line at a time: what
+ * lies under both is a line of the input laid beside itself, one output further on, and is multiplied from there; their dy
+ * are laid side by side, channel by channel, with what they are owed paid on the way. That is done for the next lines of
+ * outputs between the products of these, in time that they leave over.
  *
- * Lines of outputs are cut into slices and chunks by the shape alone, and slices are added in order: the bits do not depend on
- * the threads.
+ * Lines of outputs are cut into slices and chunks by the shape alone, and slices are added in order: the bits do not depend
+ * on the threads.
  */
 #include "conv_stem.h"
 #include "settle.h"
@@ -13,8 +13,8 @@
 /* Lines of outputs in a chunk: a block of their dy stays in the first cache. */
 #define CHUNK 4
 
-/* A tile of sums is so many words under a line of a window, at most, times a block of channels. That leaves registers for
- * what is done between the products. */
+/* A tile of sums is so many words under a line of a window, at most, times a block of channels. That leaves registers
+ * for what is done between the products. */
 #define MOST_ROWS 11
 
 /* Pairs that are multiplied between two looks at what else is to be done. */
@@ -49,8 +49,8 @@ static int64_t slice_size(const cut *c) { return terms_of(c) * c->s.blocks * BLO
 /* Floats for a block of channels of what dy is owed. */
 #define NUMBERS (2 * BLOCK)
 
-/* Bytes of a block of dy's pairs, and of what one thread works in: the input, dy of this chunk and of the next, where pairs
- * lie, what is owed. */
+/* Bytes of a block of dy's pairs, and of what one thread works in: the input, dy of this chunk and of the next, where
+ * pairs lie, what is owed. */
 static int64_t block_bytes(const cut *c) { return c->pairs * 4 * BLOCK; }
 static int64_t input_size(const cut *c) { return c->under * pair_line_bytes(&c->s); }
 static int64_t place_bytes(const cut *c) { return whole(8 * c->pairs, 64); }
@@ -261,8 +261,8 @@ INLINE void multiply(int rows, int owed, const job *j, const char *x, const char
         }
 }
 
-static __attribute__((noinline)) void multiply_as(int64_t rows, const job *j, const char *x, const char *d, int64_t pairs,
-                                                  const place *to, packing *next) {
+static __attribute__((noinline)) void multiply_as(int64_t rows, const job *j, const char *x, const char *d,
+                                                  int64_t pairs, const place *to, packing *next) {
     switch (2 * rows + (j->owed != NULL)) {
 #define AS(r, owed) case 2 * r + owed: multiply(r, owed, j, x, d, pairs, to, next); break;
 #define CASE(r) AS(r, 0) AS(r, 1)

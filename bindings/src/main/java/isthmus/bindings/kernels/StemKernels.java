@@ -6,8 +6,8 @@ import static isthmus.bindings.kernels.Table.check;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Convolution of one to four channels in bf16, as a network's first one: two dimensions, one group, kernels up to 7x7, strides
- * up to 2, no dilation, output channels in multiples of 32; as {@link Kernels}, which says what all calls share.
+ * Convolution of one to four channels in bf16, as a network's first one: two dimensions, one group, kernels up to 7x7,
+ * strides up to 2, no dilation, output channels in multiples of 32; as {@link Kernels}, which says what all calls share.
  */
 public final class StemKernels {
     private StemKernels() {}
@@ -22,8 +22,8 @@ public final class StemKernels {
     }
 
     /**
-     * Convolution; arguments as {@link WindowKernels#conv}, x and y in bf16, without a bias, and {@code bytes} of scratch
-     * memory for the time of the call.
+     * Convolution; arguments as {@link WindowKernels#conv}, x and y in bf16, without a bias, and {@code bytes} of
+     * scratch memory for the time of the call.
      *
      * @param mean where to write the mean of each of y's channels, and {@code variance} theirs; or both NULL
      */
@@ -48,8 +48,8 @@ public final class StemKernels {
     }
 
     /**
-     * The gradient of the weights, float32, from x and {@code dy} in bf16, with {@code bytes} of scratch memory for the time
-     * of the call.
+     * The gradient of the weights, float32, from x and {@code dy} in bf16, with {@code bytes} of scratch memory for the
+     * time of the call.
      *
      * @param owed what dy is owed still, as {@link KernelStructs#putOwed} writes it, or NULL; the bits are those of
      *     {@link Kernels#settle} and this without

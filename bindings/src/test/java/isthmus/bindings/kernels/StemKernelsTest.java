@@ -26,9 +26,9 @@ import org.junit.jupiter.api.Test;
 /** The convolution of few channels and its weight gradient, against float64. */
 class StemKernelsTest {
     /**
-     * One to four channels; kernels odd, even, one, unlike in height and width; both strides and both at once; no padding
-     * and much; one to three blocks of channels; lines of one tile, of several, of one output; chunks cut by a picture's end;
-     * inputs that reach further than the last window; several slices.
+     * One to four channels; kernels odd, even, one, unlike in height and width; both strides and both at once; no
+     * padding and much; one to three blocks of channels; lines of one tile, of several, of one output; chunks cut by a
+     * picture's end; inputs that reach further than the last window; several slices.
      */
     private static final List<Window> WINDOWS = List.of(
             window(1, 1, 32, v(1, 1, 1), v(1, 1, 1), v(1, 1, 1), v(0, 0, 0)),
@@ -72,7 +72,7 @@ class StemKernelsTest {
                 MemorySegment mean = empty(arena, Kernels.F32, w.outChannels);
                 MemorySegment variance = empty(arena, Kernels.F32, w.outChannels);
                 Kernels.channelStatistics(Kernels.BF16, Numbers.buffer(arena, Kernels.BF16, got[0]), w.outChannels,
-                        w.batch * w.outs(), w.outChannels, mean, variance);
+                        (long) w.batch * w.outs(), w.outChannels, mean, variance);
                 close(w + ", mean", floats(mean, w.outChannels), got[1], 1e-5);
                 close(w + ", variance", floats(variance, w.outChannels), got[2], 1e-5);
             }
