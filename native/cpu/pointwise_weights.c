@@ -2,7 +2,7 @@
  * The weight gradient of a convolution with one tap, in bf16: dw [k,c] = dy' norm(x), sums over all pixels in float32.
  * Pixels are laid side by side in pairs first, a chunk of them at a time: all of dy's channels, which stay in the second
  * cache, and a block of x's, which stays in the first one while all of dy's come by. The norm is done on the way, and what dy
- * is owed is paid.
+ * is owed is paid. What is multiplied next is packed between the products, as it takes little of what these take.
  *
  * Pixels are cut into slices and chunks by the shape alone, and slices are added in order: the bits do not depend on the
  * threads. Threads share tiles of all slices' sums.
@@ -17,8 +17,12 @@
 /* Output channels side by side in a panel: a line of the cache. */
 #define PANEL 16
 
-/* Pairs of pixels in a chunk at most: a block of x and a panel of dy leave some of the first cache. */
-#define PAIRS 176
+/* Pairs that are multiplied between steps of packing. A loop over a tile's runs should not be long: the processor foresees
+ * the ends of short ones. */
+#define RUN 8
+
+/* Pairs of pixels in a chunk at most: two blocks of x and a panel of dy are in the first cache. */
+#define PAIRS 128
 
 /* Bytes of a block and of a panel; a line more than that fills, so that not all begin in the same set of the cache. */
 #define BLOCK_BYTES (PAIRS * 4 * BLOCK)
@@ -26,6 +30,10 @@
 
 /* Tiles over each other whose rows of a chunk of dy stay in the second cache. */
 #define GROUP 64
+
+/* How many pixels ahead x and dy are fetched: x is nearer to being packed. */
+#define X_LEAD 32
+#define DY_LEAD 24
 
 /* Weights fewer than this are summed in slices of at least so many pixels, so that threads need not all read all of dy. */
 #define SLICED_BELOW 40000
@@ -35,6 +43,7 @@
 typedef struct cut {
     int64_t pixels, c, k;
     int64_t blocks, parts;         /* tiles beside and over each other, the latter in a group */
+    int64_t columns;               /* of WORDS output channels in a group */
     int64_t groups, slices, tiles; /* the tiles of a group */
 } cut;
 
@@ -43,18 +52,22 @@ INLINE int64_t lines(int64_t bytes) { return over(bytes, 64) * 64; }
 
 static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
     int64_t most = c * k < SLICED_BELOW ? min64(pixels / SLICE, SLICES) : 1;
-    cut s = {pixels, c, k, over(c, BLOCK), over(k, ROWS), over(k, GROUP * ROWS), most < 1 ? 1 : most, 0};
-    s.parts = over(s.parts, s.groups);
+    cut s = {.pixels = pixels, .c = c, .k = k, .blocks = over(c, BLOCK), .groups = over(k, GROUP * ROWS)};
+    s.slices = most < 1 ? 1 : most;
+    s.parts = over(over(k, ROWS), s.groups);
+    s.columns = over(s.parts * ROWS, WORDS);
     s.tiles = s.blocks * s.parts;
     return s;
 }
 
-/* Bytes of the slices' sums, of the norm's factors, and of what one thread works in: chunks of both operands. */
+/* Bytes of the slices' sums, of the norm's factors, of what columns are owed, and of what one thread works in: two chunks of
+ * both operands. */
 static int64_t slice_bytes(const cut *s) { return s->slices > 1 ? lines(s->slices * s->c * s->k * 4) : 0; }
 static int64_t factor_bytes(const cut *s) { return lines(s->c * 4); }
-static int64_t thread_bytes(const cut *s) {
-    return lines(BLOCK_BYTES) + over(s->parts * ROWS, WORDS) * (WORDS / PANEL) * PANEL_BYTES;
-}
+static int64_t owed_bytes(const cut *s) { return s->groups * s->columns * WORDS * 8; }
+static int64_t columns_bytes(const cut *s) { return s->columns * (WORDS / PANEL) * PANEL_BYTES; }
+static int64_t thread_bytes(const cut *s) { return 2 * BLOCK_BYTES + 2 * columns_bytes(s); }
+static int64_t shared_bytes(const cut *s) { return slice_bytes(s) + factor_bytes(s) + owed_bytes(s); }
 
 static int pointwise_check(const char *call, int64_t pixels, int64_t c, int64_t k) {
     int status = bf16_check(call);
@@ -70,138 +83,96 @@ int KERNEL(pointwise_backward_weights_scratch)(int64_t pixels, int64_t c, int64_
     if (status) return status;
     REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);
     cut s = cut_of(pixels, c, k);
-    *bytes = slice_bytes(&s) + factor_bytes(&s) + threads * thread_bytes(&s);
+    *bytes = shared_bytes(&s) + threads * thread_bytes(&s);
     return IST_OK;
 }
 
 #if defined(__AVX512BF16__)
-/* What one thread reads and where it works. */
+/* What threads read and where their sums go. */
 typedef struct job {
     cut s;
     const uint16_t *x, *dy;
     int64_t ldx;
-    const norm_input *norm; /* NULL: none */
-    const ist_owed *owed;   /* NULL: nothing */
+    const norm_input *norm;  /* NULL: none */
+    const ist_owed *owed;    /* NULL: nothing */
+    const owed_words *columns; /* what each column of each group is owed */
     float *dw, *slices;
-    char *xs, *ds; /* [PAIRS, BLOCK, 2]; [panel, PAIRS, PANEL, 2] */
 } job;
 
-/* The pixels [pixel, end) of a chunk; the next one ends at `after`. */
+/* ---- Chunks ---- */
+
+/* The pixels [pixel, end) against the tiles [from, to) of a group. */
 typedef struct chunk {
-    int64_t pixel, end, after;
+    int64_t pixel, end, group, from, to;
+    float *sums;
+    int add; /* to what is there */
 } chunk;
 
-/* ---- Pairs ---- */
+/* Where a thread is: of the tiles [from, to) of all slices and groups, at the chunk `next` of those that come first. */
+typedef struct walk {
+    int64_t from, to, next;
+} walk;
 
-/* At most WORDS channels, n of them there. Without a mask where there may be: it costs. */
-INLINE __m512i take_words(const uint16_t *x, int64_t n) {
-    return n >= WORDS ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi16(first_words(n), x);
+/* The next chunk, or one without pixels. */
+static chunk go_on(const job *j, walk *w) {
+    const cut *s = &j->s;
+    if (w->from >= w->to) return (chunk){.pixel = 0};
+    int64_t part = w->from / s->tiles, slice = part / s->groups, from = w->from % s->tiles;
+    int64_t to = min64(s->tiles, from + w->to - w->from), i = w->next;
+    int64_t begin = s->pixels * slice / s->slices, n = s->pixels * (slice + 1) / s->slices - begin;
+    int64_t runs = over(n, 2 * RUN), chunks = over(runs, PAIRS / RUN);
+    float *sums = s->slices > 1 ? j->slices + slice * s->c * s->k : j->dw;
+    int64_t pixel = 2 * RUN * (runs * i / chunks), end = min64(n, 2 * RUN * (runs * (i + 1) / chunks));
+    if (++w->next == chunks) w->next = 0, w->from += to - from;
+    return (chunk){begin + pixel, begin + end, part % s->groups, from, to, sums, i > 0};
 }
 
-/* At most WORDS channels of dy, n of them there, with what they are owed. */
-INLINE void pack_settled(const job *j, const chunk *at, int64_t first, int64_t n, char *to) {
-    int64_t k = j->s.k, ldx = j->owed->ldx;
-    const uint16_t *dy = j->dy + at->pixel * k + first, *x = (const uint16_t *)j->owed->x + at->pixel * ldx + first;
-    owed_words o = owed_words_at(j->owed, first, n);
-    for (int64_t pixels = at->end - at->pixel; pixels > 0; pixels -= 2, dy += 2 * k, x += 2 * ldx, to += 4 * PANEL) {
-        __m512i a = settle_split(take_words(dy, n), take_words(x, n), o), b = _mm512_setzero_si512();
-        if (pixels > 1) b = settle_split(take_words(dy + k, n), take_words(x + ldx, n), o);
-        write_pairs(1, a, b, to, to + PANEL_BYTES);
-    }
-}
+static int64_t pairs_of(const chunk *at) { return over(at->end - at->pixel, 2); }
+static int64_t first_block(const job *j, const chunk *at) { return at->from / j->s.parts; }
 
-/* The dy of a group of output channels. */
-static void pack_rows(const job *j, const chunk *at, int64_t group) {
-    int64_t first = group * j->s.parts * ROWS, n = min64(j->s.parts * ROWS, j->s.k - first), k = j->s.k;
-    if (j->owed) {
-        for (int64_t i = 0; i < n; i += WORDS)
-            pack_settled(j, at, first + i, n - i, j->ds + i / PANEL * PANEL_BYTES);
-        return;
-    }
-    const uint16_t *dy = j->dy + at->pixel * k + first;
-    char *to = j->ds;
-    for (int64_t pixels = at->end - at->pixel; pixels > 0; pixels -= 2, dy += 2 * k, to += 4 * PANEL)
-        for (int64_t i = 0; i < n; i += WORDS) {
-            char *low = to + i / PANEL * PANEL_BYTES;
-            __m512i b = pixels > 1 ? take_words(dy + k + i, n - i) : _mm512_setzero_si512();
-            write_pairs(0, take_words(dy + i, n - i), b, low, low + PANEL_BYTES);
-        }
-}
+/* ---- Packing ---- */
 
-INLINE void pack_plain(const uint16_t *x, int64_t ldx, int64_t pixels, int64_t n, char *to) {
-    for (; pixels > 0; pixels -= 2, x += 2 * ldx, to += 4 * BLOCK) {
-        __m512i b = pixels > 1 ? take_words(x + ldx, n) : _mm512_setzero_si512();
-        write_pairs(0, take_words(x, n), b, to, to + 64);
-    }
-}
+/* What a thread packs: the block of x and the chunk of dy that come next. */
+typedef struct pack {
+    packing x, dy;
+    int x_how, dy_how;
+    char *xs[2], *ds[2]; /* [PAIRS, BLOCK, 2]; [panel, PAIRS, PANEL, 2]: what is multiplied, and what is written meanwhile */
+} pack;
 
-INLINE void pack_normal(const uint16_t *x, int64_t ldx, int64_t pixels, int64_t n, norm_words norm, int relu, char *to) {
-    for (; pixels > 0; pixels -= 2, x += 2 * ldx, to += 4 * BLOCK) {
-        __m512i b = pixels > 1 ? norm_split(take_words(x + ldx, n), norm, relu) : _mm512_setzero_si512();
-        write_pairs(1, norm_split(take_words(x, n), norm, relu), b, to, to + 64);
-    }
-}
-
-static void pack_block(const job *j, const chunk *at, int64_t block) {
+/* Sets out to pack a block of a chunk's x, after which comes another. */
+static void start_x(const job *j, pack *p, const chunk *at, int64_t block, const chunk *then, int64_t block_then) {
     int64_t c = block * BLOCK, n = j->s.c - c, pixels = at->end - at->pixel;
-    const uint16_t *x = j->x + at->pixel * j->ldx + c;
-    if (!j->norm) pack_plain(x, j->ldx, pixels, n, j->xs);
-    else if (j->norm->relu) pack_normal(x, j->ldx, pixels, n, norm_words_at(j->norm, c, n), 1, j->xs);
-    else pack_normal(x, j->ldx, pixels, n, norm_words_at(j->norm, c, n), 0, j->xs);
+    int64_t from = at->pixel * j->ldx + c, after = then->pixel * j->ldx + block_then * BLOCK;
+    packing *x = &p->x;
+    x->from = j->x + from, x->ld = j->ldx;
+    x->lead = X_LEAD / 2, x->ahead = X_LEAD * j->ldx, x->after = after - from + (X_LEAD - pixels) * j->ldx;
+    x->steps = pairs_of(at), x->odd = pixels % 2;
+    x->column = x->back = 0, x->columns = 1, x->some = x->last = first_words(n);
+    x->to = p->xs[1], x->high = 64, x->pitch = 4 * BLOCK;
+    if (j->norm) x->norm = norm_words_at(j->norm, c, n);
 }
 
-/* ---- Reading ahead ---- */
-
-/* Lines that are fetched into the caches evenly while products are formed: waiting for them when they are wanted takes a third
- * of the time, and many at once fill the queue that the products' own operands come through. What fetches is inlined: calls
- * of a function that does nothing else are no work to GCC, and it leaves them out. */
-typedef struct ahead {
-    const char *at;
-    int64_t step;       /* bytes from one line to the next */
-    int64_t each;       /* lines a call: always as many, as asking costs more than some lines twice */
-    int64_t line, rate; /* where it is and how far it goes each time, in parts of 2^-PART lines */
-} ahead;
-
-#define PART 20
-
-INLINE ahead ahead_of(const uint16_t *at, int64_t step, int64_t count, int64_t calls) {
-    int64_t each = calls ? over(count, calls) : 0;
-    return (ahead){(const char *)at, 2 * step, each, 0, each ? (count << PART) / (calls * each) : 0};
+/* Sets out to pack a chunk's dy, after which comes what lies behind it. */
+static void start_dy(const job *j, pack *p, const chunk *at) {
+    const cut *s = &j->s;
+    int64_t first = at->group * s->parts * ROWS, n = min64(s->parts * ROWS, s->k - first), pixels = at->end - at->pixel;
+    packing *dy = &p->dy;
+    dy->from = j->dy + at->pixel * s->k + first, dy->ld = s->k;
+    dy->lead = 0, dy->ahead = dy->after = DY_LEAD * s->k;
+    dy->column = 0, dy->columns = over(n, WORDS), dy->back = (dy->columns - 1) * WORDS;
+    dy->last = first_words(n - dy->back);
+    dy->some = dy->columns == 1 ? dy->last : 0xffffffff;
+    dy->steps = pairs_of(at) * dy->columns, dy->odd = pixels % 2;
+    dy->to = p->ds[1], dy->high = PANEL_BYTES, dy->pitch = 4 * PANEL - 2 * (dy->columns - 1) * PANEL_BYTES;
+    if (!j->owed) return;
+    dy->of = (const uint16_t *)j->owed->x + at->pixel * j->owed->ldx + first, dy->ld_of = j->owed->ldx;
+    dy->ahead_of = DY_LEAD * dy->ld_of;
+    dy->owed = j->columns + at->group * s->columns;
 }
 
-INLINE void fetch(ahead *a) {
-    for (int64_t i = a->each; i > 0; i--, a->line += a->rate) __builtin_prefetch(a->at + (a->line >> PART) * a->step);
-}
-
-/* The next block of x, the next chunk's dy and what it is owed. */
-typedef struct reading {
-    ahead x, dy, owed;
-} reading;
-
-/* Pairs that are multiplied between fetches. */
-#define RUN 4
-
-INLINE int64_t runs_of(const chunk *at) { return (at->end - at->pixel) / (2 * RUN); }
-
-static ahead dy_ahead(const job *j, const chunk *at, int64_t tiles) {
-    int64_t words = (at->after - at->end) * j->s.k;
-    return ahead_of(j->dy + at->end * j->s.k, WORDS, over(words, WORDS), tiles * runs_of(at));
-}
-
-/* Not between other things, which would be fetched as well. */
-static ahead owed_ahead(const job *j, const chunk *at, int64_t tiles) {
-    int64_t words = (at->after - at->end) * j->s.k;
-    if (!j->owed || j->owed->ldx != j->s.k) return ahead_of(NULL, 0, 0, 0);
-    return ahead_of((const uint16_t *)j->owed->x + at->end * j->s.k, WORDS, over(words, WORDS), tiles * runs_of(at));
-}
-
-/* After the block of the tile, of the tiles [from, to). */
-static ahead x_ahead(const job *j, const chunk *at, int64_t tile, int64_t from, int64_t to) {
-    int64_t parts = j->s.parts, block = tile / parts;
-    int last = (block + 1) * parts >= to;
-    int64_t pixel = last ? at->end : at->pixel, end = last ? at->after : at->end;
-    const uint16_t *x = j->x + pixel * j->ldx + (last ? from / parts : block + 1) * BLOCK;
-    return ahead_of(x, j->ldx, end - pixel, min64(to - tile, parts) * runs_of(at));
+static void swap(char *two[2]) {
+    char *first = two[0];
+    two[0] = two[1], two[1] = first;
 }
 
 /* ---- The product ---- */
@@ -215,12 +186,14 @@ typedef struct place {
 
 INLINE void write_tile(const place *to, __m512 s[ROWS][2]) {
     __mmask16 some[2] = {first_lanes(to->columns), first_lanes(to->columns - 16)};
+    __mmask16 old[2] = {to->add ? some[0] : 0, to->add ? some[1] : 0};
+    int64_t rows = to->rows, ld = to->ld;
+    float *sums = to->sums;
     UNROLL for (int r = 0; r < ROWS; r++) {
-        if (r >= to->rows) break;
+        if (r >= rows) break;
         UNROLL for (int i = 0; i < 2; i++) {
-            float *at = to->sums + r * to->ld + 16 * i;
-            if (to->add) s[r][i] = _mm512_add_ps(s[r][i], _mm512_maskz_loadu_ps(some[i], at));
-            _mm512_mask_storeu_ps(at, some[i], s[r][i]);
+            float *at = sums + r * ld + 16 * i;
+            _mm512_mask_storeu_ps(at, some[i], _mm512_add_ps(s[r][i], _mm512_maskz_loadu_ps(old[i], at)));
         }
     }
 }
@@ -237,49 +210,88 @@ INLINE void add_products(__m512 s[ROWS][2], const char *d, const char *x) {
     }
 }
 
-/* A tile of d' x over so many pairs. As a loop in the loop the pairs of a run were seen to take twice the time. */
-static __attribute__((noinline)) void multiply(const char *d, const char *x, int64_t pairs, const place *to, reading *next) {
+/* A tile of d' x over so many pairs, and at each run so many steps of packing: there must be so many. That is a constant, as
+ * is how: what asks in this loop is seen to cost more than the steps. */
+INLINE void multiply(const char *d, const char *x, int64_t pairs, const place *to, packing *next, int steps, int how) {
     __m512 s[ROWS][2];
     UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
-    for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK) {
-        fetch(&next->x);
-        fetch(&next->dy);
-        fetch(&next->owed);
-        UNROLL for (int p = 0; p < RUN; p++) add_products(s, d + p * 4 * PANEL, x + p * 4 * BLOCK);
-    }
+    for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK)
+        UNROLL for (int p = 0; p < RUN; p++) {
+            if (steps > 0 && p % (RUN / (steps + !steps)) == 0) pack_step(next, how, 1);
+            add_products(s, d + p * 4 * PANEL, x + p * 4 * BLOCK);
+        }
     for (; pairs > 0; pairs--, d += 4 * PANEL, x += 4 * BLOCK) add_products(s, d, x);
     write_tile(to, s);
 }
 
-/* A chunk against the tiles [from, to) of a group. */
-static void work_chunk(const job *j, const chunk *at, int64_t group, int64_t from, int64_t to, int add, float *sums) {
+typedef void multiplier(const char *d, const char *x, int64_t pairs, const place *to, packing *next);
+#define MULTIPLIER(name, steps, how) \
+    static __attribute__((noinline)) multiplier name; \
+    static void name(const char *d, const char *x, int64_t pairs, const place *to, packing *next) { \
+        multiply(d, x, pairs, to, next, steps, how); \
+    }
+MULTIPLIER(alone, 0, PLAIN)
+MULTIPLIER(plain_once, 1, PLAIN)
+MULTIPLIER(plain_twice, 2, PLAIN)
+MULTIPLIER(normal_once, 1, NORMAL)
+MULTIPLIER(normal_twice, 2, NORMAL)
+MULTIPLIER(owed_once, 1, OWED)
+MULTIPLIER(owed_twice, 2, OWED)
+
+/* By steps at each run, and by how. */
+static multiplier *const multipliers[2][3] = {{plain_once, normal_once, owed_once},
+                                              {plain_twice, normal_twice, owed_twice}};
+
+/* Whether a packing of so many steps is behind an even pace once `done` of `all` tiles are multiplied. */
+INLINE int behind(const packing *p, int64_t steps, int64_t done, int64_t all) {
+    return p->steps > 0 && (steps - p->steps) * all < steps * (done + 1);
+}
+
+/* A chunk, while the one after it is packed. */
+static void work_chunk(const job *j, pack *p, const chunk *at, const chunk *next) {
     const cut *s = &j->s;
-    reading next = {.dy = dy_ahead(j, at, to - from), .owed = owed_ahead(j, at, to - from)};
-    pack_rows(j, at, group);
-    for (int64_t tile = from; tile < to; tile++) {
+    int64_t pairs = pairs_of(at), tiles = at->to - at->from, runs = pairs / RUN, first = first_block(j, next);
+    finish(&p->dy, p->dy_how);
+    swap(p->ds);
+    start_dy(j, p, next);
+    int twice = (over(tiles, s->parts) + s->columns) * RUN > tiles;
+    int64_t dy_steps = p->dy.steps;
+    for (int64_t tile = at->from; tile < at->to; tile++) {
         int64_t block = tile / s->parts, part = tile % s->parts, c = block * BLOCK;
-        int64_t k = (group * s->parts + part) * ROWS;
-        if (part == 0 || tile == from) {
-            pack_block(j, at, block);
-            next.x = x_ahead(j, at, tile, from, to);
+        int64_t k = (at->group * s->parts + part) * ROWS;
+        if (part == 0 || tile == at->from) {
+            finish(&p->x, p->x_how);
+            swap(p->xs);
+            int last = (block + 1) * s->parts >= at->to, before = (block + 2) * s->parts >= at->to;
+            if (last) start_x(j, p, next, first, next, first + 1);
+            else start_x(j, p, at, block + 1, before ? next : at, before ? first : block + 2);
         }
         if (k >= s->k) continue;
-        place sum = {sums + k * s->c + c, s->c, s->k - k, s->c - c, add};
-        const char *d = j->ds + part * ROWS / PANEL * PANEL_BYTES + part * ROWS % PANEL * 4;
-        multiply(d, j->xs, over(at->end - at->pixel, 2), &sum, &next);
+        int64_t steps = runs * (1 + twice), left = min64(at->to - tile, s->parts - part);
+        /* Turns are taken, so that memory is asked evenly, unless time is short. */
+        int x_now = p->x.steps > steps * (left - 1) || (p->x.steps > 0 && tile % 2);
+        int dy_now = !x_now && behind(&p->dy, dy_steps, tile - at->from, tiles);
+        packing *to_do = dy_now ? &p->dy : &p->x;
+        int how = dy_now ? p->dy_how : p->x_how, now = (dy_now || x_now) && full_steps(to_do) >= steps;
+        if ((dy_now || x_now) && !now) finish(to_do, how);
+        place sum = {at->sums + k * s->c + c, s->c, s->k - k, s->c - c, at->add};
+        const char *d = p->ds[0] + part * ROWS / PANEL * PANEL_BYTES + part * ROWS % PANEL * 4;
+        (now ? multipliers[twice][how] : alone)(d, p->xs[0], pairs, &sum, to_do);
     }
 }
 
-/* All pixels of a slice against the tiles [from, to) of a group. */
-static void work_slice(const job *j, int64_t slice, int64_t group, int64_t from, int64_t to) {
-    const cut *s = &j->s;
-    int64_t begin = s->pixels * slice / s->slices, n = s->pixels * (slice + 1) / s->slices - begin;
-    int64_t pairs = over(n, 2), chunks = over(pairs, PAIRS);
-    float *sums = s->slices > 1 ? j->slices + slice * s->c * s->k : j->dw;
-    for (int64_t i = 0; i < chunks; i++) {
-        int64_t pixel = begin + 2 * (pairs * i / chunks), end = begin + min64(n, 2 * (pairs * (i + 1) / chunks));
-        chunk at = {pixel, end, begin + min64(n, 2 * (pairs * (i + 2) / chunks))};
-        work_chunk(j, &at, group, from, to, i > 0, sums);
+/* The tiles [from, to) of all slices and groups. */
+static void work(const job *j, int64_t from, int64_t to, char *room) {
+    walk w = {from, to, 0};
+    pack p = {.x_how = j->norm ? NORMAL : PLAIN, .dy_how = j->owed ? OWED : PLAIN, .xs = {room, room + BLOCK_BYTES}};
+    p.ds[0] = room + 2 * BLOCK_BYTES, p.ds[1] = p.ds[0] + columns_bytes(&j->s);
+    chunk at = go_on(j, &w);
+    start_x(j, &p, &at, first_block(j, &at), &at, first_block(j, &at) + 1);
+    start_dy(j, &p, &at);
+    while (at.pixel < at.end) {
+        chunk next = go_on(j, &w);
+        work_chunk(j, &p, &at, &next);
+        at = next;
     }
 }
 
@@ -287,10 +299,12 @@ static void work_slice(const job *j, int64_t slice, int64_t group, int64_t from,
 
 static void add_slices(const job *j, int64_t from, int64_t to) {
     int64_t all = j->s.c * j->s.k;
-    for (int64_t i = from; i < to; i++) {
-        float sum = 0;
-        for (int64_t n = 0; n < j->s.slices; n++) sum += j->slices[n * all + i];
-        j->dw[i] = sum;
+    for (int64_t i = from; i < to; i += GRAIN) {
+        float sums[GRAIN] = {0};
+        int64_t count = min64(GRAIN, to - i);
+        for (int64_t n = 0; n < j->s.slices; n++)
+            for (int64_t m = 0; m < count; m++) sums[m] += j->slices[n * all + i + m];
+        memcpy(j->dw + i, sums, (size_t)count * 4);
     }
 }
 
@@ -298,20 +312,21 @@ static void gradient(const job *all, int64_t threads, char *room) {
     const cut *s = &all->s;
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
-        job mine = *all;
-        mine.xs = room + omp_get_thread_num() * thread_bytes(s);
-        mine.ds = mine.xs + lines(BLOCK_BYTES);
         share(s->slices * s->groups * s->tiles, 1, &from, &to);
-        while (from < to) {
-            int64_t tile = from % s->tiles, end = min64(s->tiles, tile + to - from), part = from / s->tiles;
-            work_slice(&mine, part / s->groups, part % s->groups, tile, end);
-            from += end - tile;
-        }
+        work(all, from, to, room + omp_get_thread_num() * thread_bytes(s));
         if (s->slices > 1) {
             PRAGMA(omp barrier)
             share(s->c * s->k, GRAIN, &from, &to);
             add_slices(all, from, to);
         }
+    }
+}
+
+/* What the columns of all groups are owed. */
+static void owe(const ist_owed *owed, const cut *s, owed_words *to) {
+    for (int64_t i = 0; i < s->groups * s->columns; i++) {
+        int64_t k = i / s->columns * s->parts * ROWS + i % s->columns * WORDS;
+        to[i] = owed_words_at(owed, k, s->k - k);
     }
 }
 #endif
@@ -323,16 +338,16 @@ int KERNEL(pointwise_backward_weights)(const void *x, int64_t ldx, const ist_nor
     if (status || (status = norm_check(__func__, norm)) || (status = owed_check(__func__, owed, k))) return status;
     REQUIRE(ldx >= c, "%s: pixels of %lld channels are %lld apart", __func__, (long long)c, (long long)ldx);
     cut s = cut_of(pixels, c, k);
-    int64_t shared = slice_bytes(&s) + factor_bytes(&s);
-    int64_t threads = min64((bytes - shared) / thread_bytes(&s), omp_get_max_threads());
+    int64_t shared = shared_bytes(&s), threads = min64((bytes - shared) / thread_bytes(&s), omp_get_max_threads());
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    char *room = scratch;
+    char *factors = (char *)scratch + slice_bytes(&s), *columns = factors + factor_bytes(&s);
     norm_input how;
-    if (norm) how = norm_input_of(norm, c, (float *)(room + slice_bytes(&s)));
-    job all = {s, x, dy, ldx, norm ? &how : NULL, owed, dw, scratch, NULL, NULL};
-    gradient(&all, threads, room + shared);
+    if (norm) how = norm_input_of(norm, c, (float *)factors);
+    if (owed) owe(owed, &s, (owed_words *)columns);
+    job all = {s, x, dy, ldx, norm ? &how : NULL, owed, (const owed_words *)columns, dw, scratch};
+    gradient(&all, threads, columns + owed_bytes(&s));
 #else
     (void)x, (void)dy, (void)dw, (void)scratch;
 #endif
