@@ -1,46 +1,53 @@
 /*
  * The data gradient of a convolution with one tap, in bf16: dx [pixels,c] = dy w, and on through the norm that x went through.
- * Products are few for every dx: what the norm does to those of one tile is done between the products of the next, in time that
- * these leave over. A few tiles of dy stay in the first cache while all of w comes by; where dy is owed something they are
- * settled copies.
+ * Products are few for every dx: what the norm does to them is done between those that follow, see pointwise_strip.h. Some tiles
+ * of dy stay near while all of w comes by; where dy is owed something they are copies, settled while the group before is
+ * multiplied.
  *
  * Pixels are cut into pieces by the shape alone, and the norm's sums over them are added in order: the bits do not depend on
  * the threads.
  */
-#include "pointwise.h"
+#include "pointwise_strip.h"
 #include "settle.h"
 
-/* TILE pixels against BLOCK channels of dx: enough sums to hide the products' latency, and half of the registers are left for
- * what is done beside them. */
-#define TILE 8
+/* What the tiles of a group may have of output channels together, and the most tiles of a group: the more, the less often
+ * weights come by, and all of them must stay in the second cache. */
+#define GROUP_CHANNELS 4096
+#define GROUP_TILES 32
 
-/* What the tiles of a group may have of output channels together, and the most tiles of a group. */
-#define GROUP_CHANNELS 1024
-#define GROUP_TILES 8
-
-/* The most pieces, and what their number is a multiple of, so that a few threads have the same work. */
-#define PIECES 64
+/* The most pieces, tiles that one should have at least, and what the pieces' number is a multiple of, so that a few threads have
+ * the same work. */
+#define PIECES 32
+#define PIECE_TILES 16
 #define EVEN 4
 
 /* How a gradient is cut. */
 typedef struct cut {
     int64_t pixels, c, k;
     int64_t in, out;              /* blocks of channels */
-    int64_t tiles, group, pieces; /* group: tiles of one */
+    int64_t tiles, group, pieces; /* group: the most tiles of one */
 } cut;
 
 static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
     cut s = {pixels, c, k, c / BLOCK, k / BLOCK, over(pixels, TILE), min64(GROUP_TILES, GROUP_CHANNELS / k), 0};
     if (s.group < 1) s.group = 1;
-    s.pieces = min64(s.tiles, min64(PIECES, over(over(s.tiles, s.group), EVEN) * EVEN));
+    s.pieces = min64(s.tiles, min64(PIECES, over(over(s.tiles, PIECE_TILES), EVEN) * EVEN));
     return s;
 }
 
-/* Bytes of the packed weights; of those, the norm's numbers and the sums of all pieces; and of what one thread works in. */
+/* Bytes of the packed weights; of those, the norm's numbers, what dy is owed and the sums of all pieces. */
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t sum_bytes(const cut *s) { return 8 * 2 * s->c; }
-static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * 4 * s->c + (s->pieces + 1) * sum_bytes(s); }
-static int64_t thread_bytes(const cut *s) { return 2 * s->group * TILE * s->k + 4 * (TILE + 2) * BLOCK; }
+static int64_t shared_bytes(const cut *s) {
+    return weight_bytes(s) + 4 * (NUMBERS + 1) * s->c + 4 * 2 * s->k + (s->pieces + 1) * sum_bytes(s);
+}
+
+/* Rows of dy that lie before a group's first: its last ones. */
+#define BEFORE (TILE - 1)
+
+/* Bytes of a group's own rows, and of what one thread works in. */
+static int64_t own_bytes(const cut *s) { return 2 * (BEFORE + s->group * TILE) * s->k; }
+static int64_t thread_bytes(const cut *s) { return 2 * own_bytes(s) + 4 * (2 * TILE + 2) * BLOCK; }
 
 int KERNEL(pointwise_backward_data_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
@@ -53,51 +60,22 @@ int KERNEL(pointwise_backward_data_scratch)(int64_t pixels, int64_t c, int64_t k
 
 #if defined(__AVX512BF16__)
 
-/* What happens to the products: they are dx, or they go through a norm, or one with ReLU; and may be added to something. */
-enum { PLAIN, NORM, NORM_RELU };
-
-/* Rows of dx, x and add at the same place; x is NULL without a norm, add without anything to add. */
-typedef struct place {
-    uint16_t *dx;
-    const uint16_t *x, *add;
-    int64_t lddx, ldx, ldadd;
-} place;
-
 /* What one thread reads and where it works. */
 typedef struct job {
     cut s;
-    const uint16_t *dy;
+    const char *dy;
     const ist_owed *owed; /* or NULL */
     const float *w;
     place at;
+    pitch apart;
     int mode;
-    uint16_t *u;     /* [block of c, pair of k, BLOCK, 2] */
-    float *norms;    /* [block of c, 3, BLOCK]: mean, factor, beta */
-    double *sums;    /* [piece, block of c, 2, BLOCK]: of dz, of dz (x - mean) */
-    uint16_t *own;   /* [group, TILE, k] of dy: rows that are not read where they lie */
-    float *products; /* [TILE, BLOCK] */
-    float *part;     /* [2, BLOCK] of a group's sums */
+    uint16_t *u;    /* [block of c, pair of k, BLOCK, 2] */
+    float *norms;   /* [block of c, NUMBERS, BLOCK] */
+    float *debts;   /* [block of k, 2, BLOCK]: slopes and shifts of what dy is owed */
+    double *sums;   /* [piece, block of c, 2, BLOCK]: of dz, of dz (x - mean) */
+    char *own[2];   /* [BEFORE + group, TILE, k] of dy: rows that are not read where they lie; of this group, of the next */
+    float *room;    /* [2 TILE + 2, BLOCK] */
 } job;
-
-/* Of BLOCK channels, wherever they lie as the registers have them, the even ones come first: they are cheaper to take apart
- * than two halves. */
-INLINE int64_t place_of(int64_t channel) { return channel % BLOCK / 2 + channel % 2 * 16; }
-
-INLINE place moved(place p, int64_t rows, int64_t columns) {
-    p.dx += rows * p.lddx + columns;
-    if (p.x) p.x += rows * p.ldx + columns;
-    if (p.add) p.add += rows * p.ldadd + columns;
-    return p;
-}
-
-/* What is done between the products of a tile: that of the last one is finished, `next` is fetched. */
-typedef struct aside {
-    place last, next;
-    int64_t c, rows; /* of the last one */
-} aside;
-
-static const uint16_t pair_order[] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
 
 /* ---- Weights ---- */
 
@@ -117,86 +95,7 @@ static void pack(const job *j, int64_t from, int64_t to) {
     }
 }
 
-/* ---- A tile ---- */
-
-INLINE floats floats_at(const uint16_t *x) { return floats_of(_mm512_loadu_si512(x)); }
-
-/* BLOCK channels, even ones before odd ones, in their order. */
-INLINE void put_split(uint16_t *to, __m512i v) {
-    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(_mm512_loadu_si512(pair_order), v));
-}
-
-INLINE void fetch_row(const place *p, int64_t t) {
-    __builtin_prefetch(p->dx + t * p->lddx, 1);
-    if (p->x) __builtin_prefetch(p->x + t * p->ldx);
-    if (p->add && p->add != p->dx) __builtin_prefetch(p->add + t * p->ldadd);
-}
-
-/* The norm's sums at the even and the odd ones of BLOCK channels: of dz, of dz (x - mean). */
-typedef struct totals {
-    lanes sum[2], product[2];
-} totals;
-
-INLINE totals totals_at(const float *part) {
-    return (totals){{lanes_at(part), lanes_at(part + 16)}, {lanes_at(part + 32), lanes_at(part + 48)}};
-}
-
-INLINE void keep(float *part, totals s) {
-    UNROLL for (int h = 0; h < 2; h++) {
-        _mm512_storeu_ps(part + 16 * h, (__m512)s.sum[h]);
-        _mm512_storeu_ps(part + 32 + 16 * h, (__m512)s.product[h]);
-    }
-}
-
-INLINE norm_lanes numbers_at(const float *n) {
-    return (norm_lanes){lanes_at(n), lanes_at(n + BLOCK), lanes_at(n + 2 * BLOCK)};
-}
-
-/* What becomes of the products of row t of a tile. */
-INLINE void finish(int mode, int add, const float *products, const place *p, const float *n, int64_t t, totals *s) {
-    floats d = {lanes_at(products + t * BLOCK), lanes_at(products + t * BLOCK + 16)};
-    if (mode != PLAIN) {
-        floats x = floats_at(p->x + t * p->ldx), to = {{0}, {0}};
-        if (add) to = floats_at(p->add + t * p->ldadd);
-        d.even = norm_gradient_of(d.even, x.even, to.even, numbers_at(n), mode == NORM_RELU, &s->sum[0], &s->product[0]);
-        d.odd = norm_gradient_of(d.odd, x.odd, to.odd, numbers_at(n + 16), mode == NORM_RELU, &s->sum[1], &s->product[1]);
-    }
-    __m512i dx = (__m512i)_mm512_cvtne2ps_pbh((__m512)d.odd, (__m512)d.even);
-    put_split(p->dx + t * p->lddx, dx);
-}
-
-/* A tile of dy times one block of w. Between the products, which are cut in as many parts as a tile has rows, a row of the last
- * tile is finished and one of the next is fetched; in fewer and larger parts these hold up the products. */
-INLINE void multiply(int mode, int add, const job *j, const uint16_t *dy, const uint16_t *u, const aside *a) {
-    const char *row = (const char *)dy, *column = (const char *)u;
-    int64_t ld = 2 * j->s.k, pairs = j->s.k / (2 * TILE), rows = a->rows;
-    /* Copies, as memory that is written could else be them. */
-    const place last = a->last, next = a->next;
-    const float *norms = j->norms + 3 * a->c;
-    float *products = j->products;
-    totals sums = totals_at(j->part);
-    __m512 s[TILE][2];
-    UNROLL for (int t = 0; t < TILE; t++) s[t][0] = s[t][1] = _mm512_setzero_ps();
-    for (int64_t part = 0; part < TILE; part++) {
-        if (part < rows) finish(mode, add, products, &last, norms, part, &sums);
-        fetch_row(&next, part);
-        _Pragma("GCC unroll 2") for (int64_t i = 0; i < pairs; i++, row += 4, column += 4 * BLOCK) {
-            __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
-            UNROLL for (int t = 0; t < TILE; t++) {
-                int32_t pair;
-                memcpy(&pair, row + t * ld, 4);
-                __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-                s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
-                s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
-            }
-        }
-    }
-    UNROLL for (int t = 0; t < TILE; t++) {
-        _mm512_storeu_ps(products + t * BLOCK, s[t][0]);
-        _mm512_storeu_ps(products + t * BLOCK + 16, s[t][1]);
-    }
-    if (mode != PLAIN) keep(j->part, sums);
-}
+/* ---- Groups ---- */
 
 #define AS(mode, add, f, ...) case 2 * mode + add: f(mode, add, __VA_ARGS__); break;
 /* Calls f with how products are finished as its constant first arguments. */
@@ -209,93 +108,89 @@ INLINE void multiply(int mode, int add, const job *j, const uint16_t *dy, const 
         AS(NORM_RELU, 1, f, __VA_ARGS__) \
     }
 
-static __attribute__((noinline)) void multiply_as(const job *j, const uint16_t *dy, const uint16_t *u, const aside *a) {
-    FINISHED(j, multiply, j, dy, u, a)
+static __attribute__((noinline)) void multiply_as(const job *j, strip *r, int64_t tiles, const char *head, const char *rows,
+                                                  const char *column, const waiting *w, place after) {
+    FINISHED(j, multiply, r, tiles, head, rows, column, w, after)
 }
 
-INLINE void finish_all(int mode, int add, const job *j, const aside *a) {
-    totals sums = totals_at(j->part);
-    for (int64_t t = 0; t < a->rows; t++) finish(mode, add, j->products, &a->last, j->norms + 3 * a->c, t, &sums);
-    keep(j->part, sums);
+static void finish_as(const job *j, strip *r) { FINISHED(j, finish_waiting, r) }
+
+/* The tiles [from, to), the group number `index` of a piece. */
+typedef struct group {
+    int64_t piece, index, count, from, to;
+} group;
+
+static int64_t first_of(const cut *s, int64_t piece) { return s->tiles * piece / s->pieces; }
+
+static group group_of(const cut *s, int64_t piece, int64_t index) {
+    int64_t first = first_of(s, piece), tiles = first_of(s, piece + 1) - first, count = over(tiles, s->group);
+    return (group){piece, index, count, first + tiles * index / count, first + tiles * (index + 1) / count};
 }
 
-static void finish_as(const job *j, const aside *a) { FINISHED(j, finish_all, j, a) }
-
-/* ---- Pieces ---- */
-
-/* Adds a group's sums at the block of channels that is c to those of its piece. */
-static void add_part(const job *j, double *sums, int64_t c) {
-    SIMD for (int64_t i = 0; i < 2 * BLOCK; i++) {
-        sums[2 * c + i] += j->part[i];
-        j->part[i] = 0;
-    }
+static group group_after(const cut *s, const group *g) {
+    return g->index + 1 < g->count ? group_of(s, g->piece, g->index + 1) : group_of(s, g->piece + 1, 0);
 }
 
-/* Fetches the elements [from, to) of the tile of dy at a pixel, and of what it is owed unless other things lie between. */
-INLINE void fetch_dy(const job *j, int64_t pixel, int64_t from, int64_t to) {
-    const uint16_t *dy = j->dy + pixel * j->s.k;
-    const uint16_t *x = j->owed && j->owed->ldx == j->s.k ? (const uint16_t *)j->owed->x + pixel * j->s.k : NULL;
-    for (; from < to; from += BLOCK) {
-        __builtin_prefetch(dy + from);
-        if (x) __builtin_prefetch(x + from);
-    }
-}
+static int64_t rows_of(const cut *s, const group *g) { return min64(g->to * TILE, s->pixels) - g->from * TILE; }
 
-/* The rows of a group, settled: all of them at once, as that takes two thirds of the time it takes tile by tile. */
-static void settle_group(const job *j, int64_t pixel, int64_t rows) {
-    int64_t k = j->s.k, ldx = j->owed->ldx;
-    const uint16_t *dy = j->dy + pixel * k, *x = (const uint16_t *)j->owed->x + pixel * ldx;
-    for (int64_t i = 0; i < k; i += BLOCK) {
-        owed_words o = owed_words_at(j->owed, i, BLOCK);
-        for (int64_t t = 0; t < rows; t++) {
-            __m512i d = _mm512_loadu_si512(dy + t * k + i);
-            put_split(j->own + t * k + i, settle_split(d, _mm512_loadu_si512(x + t * ldx + i), o));
-        }
-    }
-}
-
-/* Makes a group's own rows and says how many before them are read where they lie. */
-static int64_t own_rows(const job *j, int64_t pixel, int64_t rows) {
-    int64_t k = j->s.k, few = rows % TILE, whole = rows - few;
-    if (!j->owed) {
-        memcpy(j->own + whole * k, j->dy + (pixel + whole) * k, (size_t)(2 * few * k));
-        return whole;
-    }
-    settle_group(j, pixel, rows);
-    return 0;
-}
-
-/* A group of `rows` pixels. */
-static void group(const job *j, int64_t pixel, int64_t rows, aside *a, double *sums) {
+/* What is to be settled of a group, or only fetched; nothing if it is another thread's. */
+static settling settling_of(const job *j, const group *g, int64_t pieces, char *own) {
     const cut *s = &j->s;
-    const uint16_t *dy = j->dy + pixel * s->k;
-    int64_t all = s->group * TILE, size = TILE * s->out, whole = own_rows(j, pixel, rows);
+    int64_t ld = 2 * s->k, pixel = g->from * TILE, left = g->piece < pieces ? rows_of(s, g) * s->out : 0;
+    if (!j->owed || !left) return (settling){.dy = j->dy + pixel * ld, .left = left};
+    return (settling){j->dy + pixel * ld, (const char *)j->owed->x + 2 * pixel * j->owed->ldx, own + BEFORE * ld,
+                      j->debts, j->debts, j->debts + 2 * s->k, 2 * (j->owed->ldx - s->k), left};
+}
+
+/* Lays what a group still lacks of its own rows, and says where all but the first round read them. */
+static const char *own_rows(const job *j, settling *s, const char *dy, int64_t rows, char *own) {
+    int64_t ld = 2 * j->s.k, all = over(rows, TILE) * TILE;
+    char *first = own + BEFORE * ld;
+    while (j->owed && s->left) settle_next(s);
+    int in_place = !j->owed && rows == all;
+    if (!j->owed) memcpy(first, dy, (size_t)(ld * (in_place ? TILE : rows)));
+    /* What stands behind the last of `rows` comes to nothing that is kept. */
+    memcpy(own, in_place ? dy + (all - BEFORE) * ld : first + (all - BEFORE) * ld, (size_t)(ld * BEFORE));
+    return in_place ? dy : first;
+}
+
+/* One group, while what r is to settle is settled. */
+static void multiply_group(const job *j, strip *r, const group *g, const char *rows, const char *head) {
+    const cut *s = &j->s;
+    int64_t tiles = g->to - g->from;
+    waiting w = {.rows = TILE, .at = moved(j->at, &j->apart, g->from * TILE, 0), .norms = j->norms,
+                 .sums = j->sums + g->piece * 2 * s->c};
     for (int64_t b = 0; b < s->in; b++) {
-        int64_t c = b * BLOCK, from = size * b / s->in * BLOCK, to = size * (b + 1) / s->in * BLOCK;
-        for (int64_t t = 0; t < rows; t += TILE) {
-            place p = moved(j->at, pixel + t, c);
-            a->next = b + 1 < s->in ? moved(p, 0, BLOCK) : moved(p, all, -c);
-            fetch_dy(j, pixel + all + t, from, to);
-            multiply_as(j, (t < whole ? dy : j->own) + t * s->k, j->u + c * s->k, a);
-            if (t == 0 && j->mode != PLAIN) add_part(j, sums, a->c);
-            a->last = p;
-            a->c = c;
-            a->rows = min64(TILE, rows - t);
-        }
+        place right = moved(w.at, &j->apart, 0, BLOCK);
+        place after = b + 1 < s->in ? right : moved(right, &j->apart, tiles * TILE, -s->c);
+        r->count = s->out * (b + 1) / s->in - s->out * b / s->in;
+        multiply_as(j, r, tiles, head, rows, (const char *)(j->u + b * BLOCK * s->k), &w, after);
+        r->w.rows = rows_of(s, g) - (tiles - 1) * TILE;
+        w.at = right;
+        w.norms += NUMBERS * BLOCK;
+        w.sums += 2 * BLOCK;
     }
 }
 
-static void piece(const job *j, int64_t number) {
+/* The pieces [from, to). */
+static void work(const job *j, int64_t from, int64_t to) {
     const cut *s = &j->s;
-    int64_t all = s->group * TILE, pixel = s->tiles * number / s->pieces * TILE;
-    int64_t end = min64(s->tiles * (number + 1) / s->pieces * TILE, s->pixels);
-    double *sums = j->sums + number * 2 * s->c;
-    memset(sums, 0, (size_t)sum_bytes(s));
-    memset(j->part, 0, 2 * BLOCK * sizeof(float));
-    aside a = {.rows = 0};
-    for (; pixel < end; pixel += all) group(j, pixel, min64(all, end - pixel), &a, sums);
-    finish_as(j, &a);
-    add_part(j, sums, a.c);
+    int64_t ld = 2 * s->k;
+    memset(j->room, 0, sizeof(float) * (2 * TILE + 2) * BLOCK);
+    memset(j->sums + from * 2 * s->c, 0, (size_t)((to - from) * sum_bytes(s)));
+    strip r = {.ld = ld, .pairs = s->k / (2 * TILE), .begun = j->room, .products = j->room + TILE * BLOCK,
+               .part = j->room + 2 * TILE * BLOCK, .together = j->at.add == j->at.dx, .apart = j->apart,
+               .w = {.sums = j->sums + from * 2 * s->c}};
+    group g = group_of(s, from, 0);
+    r.s = settling_of(j, &g, to, j->own[0]);
+    for (int i = 0; g.piece < to; i = !i) {
+        const char *rows = own_rows(j, &r.s, j->dy + g.from * TILE * ld, rows_of(s, &g), j->own[i]);
+        group next = group_after(s, &g);
+        r.s = settling_of(j, &next, to, j->own[!i]);
+        multiply_group(j, &r, &g, rows, j->own[i]);
+        g = next;
+    }
+    finish_as(j, &r);
 }
 
 /* The sums [from, to) of all pieces, in the place of the first one's. */
@@ -310,10 +205,26 @@ static void add_pieces(const job *j, int64_t from, int64_t to) {
 static void lay_norms(float *norms, const ist_norm *norm, int64_t c, float *factors) {
     norm_input n = norm_input_of(norm, c, factors);
     for (int64_t i = 0; i < c; i++) {
-        float *to = norms + i / BLOCK * 3 * BLOCK + place_of(i);
-        to[0] = n.mean[i];
-        to[BLOCK] = n.factor[i];
-        to[2 * BLOCK] = n.beta[i];
+        float *to = norms + i / BLOCK * NUMBERS * BLOCK + place_of(i);
+        to[MEAN * BLOCK] = n.mean[i];
+        to[FACTOR * BLOCK] = n.factor[i];
+        to[LOW * BLOCK] = n.beta[i]; /* until the bounds are found */
+    }
+    for (int64_t i = 0; i < c; i += 16) {
+        float *to = norms + i / BLOCK * NUMBERS * BLOCK + i % BLOCK;
+        norm_lanes of = {lanes_at(to + MEAN * BLOCK), lanes_at(to + FACTOR * BLOCK), lanes_at(to + LOW * BLOCK)};
+        lanes low, high;
+        norm_bounds(of, &low, &high);
+        _mm512_storeu_ps(to + LOW * BLOCK, (__m512)low);
+        _mm512_storeu_ps(to + HIGH * BLOCK, (__m512)high);
+    }
+}
+
+static void lay_debts(float *debts, const ist_owed *owed, int64_t k) {
+    for (int64_t i = 0; i < k; i++) {
+        float *to = debts + i / BLOCK * 2 * BLOCK + place_of(i);
+        to[0] = owed->slope[i];
+        to[BLOCK] = owed->shift[i];
     }
 }
 
@@ -336,11 +247,11 @@ static void differentiate(const job *all, int64_t threads, char *room) {
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.own = (uint16_t *)(room + omp_get_thread_num() * thread_bytes(s));
-        mine.products = (float *)(mine.own + s->group * TILE * s->k);
-        mine.part = mine.products + TILE * BLOCK;
+        mine.own[0] = room + omp_get_thread_num() * thread_bytes(s);
+        mine.own[1] = mine.own[0] + own_bytes(s);
+        mine.room = (float *)(mine.own[1] + own_bytes(s));
         share(s->pieces, 1, &from, &to);
-        for (; from < to; from++) piece(&mine, from);
+        if (from < to) work(&mine, from, to);
         if (mine.mode != PLAIN) {
             PRAGMA(omp barrier)
             share(2 * s->c, GRAIN, &from, &to);
@@ -364,14 +275,18 @@ int KERNEL(pointwise_backward_data)(const void *dy, const ist_owed *owed, const 
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared_bytes(&s) + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    job all = {.s = s, .dy = dy, .owed = owed, .w = w, .at = {.dx = dx, .lddx = lddx}, .mode = PLAIN, .u = scratch};
+    job all = {.s = s, .dy = dy, .owed = owed, .w = w, .at = {.dx = dx}, .apart = {.dx = 2 * lddx}, .mode = PLAIN,
+               .u = scratch};
     all.norms = (float *)((char *)scratch + weight_bytes(&s));
-    all.sums = (double *)(all.norms + 4 * c);
+    all.debts = all.norms + (NUMBERS + 1) * c;
+    all.sums = (double *)(all.debts + 2 * k);
     if (gradient) {
-        all.at = (place){dx, gradient->x, gradient->add, lddx, gradient->ldx, gradient->ldadd};
+        all.at = (place){dx, gradient->x, gradient->add};
+        all.apart = (pitch){2 * lddx, 2 * gradient->ldx, 2 * gradient->ldadd};
         all.mode = gradient->norm.activation == IST_RELU ? NORM_RELU : NORM;
-        lay_norms(all.norms, &gradient->norm, c, all.norms + 3 * c);
+        lay_norms(all.norms, &gradient->norm, c, all.norms + NUMBERS * c);
     }
+    if (owed) lay_debts(all.debts, owed, k);
     differentiate(&all, threads, (char *)scratch + shared_bytes(&s));
     if (gradient) owe(&all, gradient);
 #else

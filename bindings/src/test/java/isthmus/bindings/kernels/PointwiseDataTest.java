@@ -22,9 +22,9 @@ import org.junit.jupiter.api.Test;
 
 /** The data gradient of the convolution with one tap, and what it does of its norm's backward pass, against float64. */
 class PointwiseDataTest {
-    /** Pixels, channels in, channels out: less than a tile, groups and a rest, more pieces than groups and less. */
+    /** Pixels, channels in, channels out: less than a tile, tiles and a rest, one and many pieces, groups of a piece. */
     private static final int[][] SHAPES = {{1, 32, 32}, {5, 96, 64}, {49, 64, 128}, {200, 128, 96}, {131, 320, 128},
-            {2500, 32, 32}, {70, 64, 544}};
+            {2500, 32, 32}, {70, 64, 544}, {9003, 32, 96}};
     private static final double EPSILON = 1e-5;
     private static final MemorySegment NONE = MemorySegment.NULL;
 
