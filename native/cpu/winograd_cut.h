@@ -17,8 +17,8 @@
 /* Channels of a block that are transformed and multiplied before the next are, if that costs nothing else. */
 #define SUB 32
 
-/* Pairs of tiles that are multiplied before half of the channels of another pair are transformed, which the multipliers then
- * hardly notice: all points' bands are as many such turns as there is to do, or more. */
+/* Pairs of tiles that are multiplied while half of the channels of another pair are transformed, which the multipliers then
+ * hardly notice. All points' and bands' pairs are enough for all that is to be transformed. */
 #define EVERY 7
 
 #define LANES 16

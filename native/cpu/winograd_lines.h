@@ -64,14 +64,18 @@ INLINE norm_lanes unpacked_norm(const norm_input *n, int64_t c, int odd) {
     return (norm_lanes){unpacked(n->mean + c, odd), unpacked(n->factor + c, odd), unpacked(n->beta + c, odd)};
 }
 
-/* The block of channels from c on of `count` pixels from x on, all in the picture. */
+/* The block of channels from c on of `count` pixels from x on, all in the picture. What will be read of the next block is
+ * brought nearer: the processor itself foresees only what lies end to end. */
 INLINE void fill_normed(int relu, const pictures *p, const uint16_t *x, int64_t c, int64_t count, uint16_t *to) {
     norm_lanes low = unpacked_norm(p->norm, c, 0), high = unpacked_norm(p->norm, c, 1);
-    for (int64_t i = 0; i < count; i++) {
-        floats v = floats_at(x + i * p->ld + c);
+    int64_t ld = p->ld, next = c + BLOCK < p->channels ? BLOCK : 0;
+    x += c;
+    for (int64_t i = 0; i < count; i++, x += ld, to += BLOCK) {
+        _mm_prefetch((const char *)(x + next), _MM_HINT_T0);
+        floats v = floats_at(x);
         v.low = (__m512)norm_of((lanes)v.low, low, relu);
         v.high = (__m512)norm_of((lanes)v.high, high, relu);
-        _mm512_storeu_si512(to + i * BLOCK, order_again(words_of(v)));
+        _mm512_storeu_si512(to, order_again(words_of(v)));
     }
 }
 

@@ -120,20 +120,16 @@ INLINE __m512 half_at(int add, int half, const lines_pair *from, int strip, int6
     return add ? x + y : x - y;
 }
 
-/* What transform_x makes of one column of tiles, of half of the channels. */
-INLINE void transform_half(int add, int half, const lines_pair *from, int64_t column, target at) {
-    __m512 p[2][4];
-    UNROLL for (int s = 0; s < 2; s++) {
-        __m512 t[4];
-        UNROLL for (int i = 0; i < 4; i++) t[i] = half_at(add, half, from, s, 2 * column + i);
-        p[s][0] = t[0] - t[2];
-        p[s][1] = t[1] + t[2];
-        p[s][2] = t[2] - t[1];
-        p[s][3] = t[1] - t[3];
-        /* One strip before the other: both at once would push the caller's sums out of the registers. */
-        UNROLL for (int i = 0; i < 4; i++) __asm__ volatile("" : "+v"(p[s][i]));
-    }
-    UNROLL for (int i = 0; i < 4; i++) _mm512_storeu_si512(at.to + half * LANES + i * at.point, paired(p[0][i], p[1][i]));
+/* A row of B'x B of one column of tiles of one strip, of half of the channels; before anything else that is to be done, or the
+ * caller's sums would not all stay in registers. */
+INLINE void combine_half(int add, int half, const lines_pair *from, int strip, int64_t column, __m512 points[4]) {
+    __m512 t[4];
+    UNROLL for (int i = 0; i < 4; i++) t[i] = half_at(add, half, from, strip, 2 * column + i);
+    points[0] = t[0] - t[2];
+    points[1] = t[1] + t[2];
+    points[2] = t[2] - t[1];
+    points[3] = t[1] - t[3];
+    UNROLL for (int i = 0; i < 4; i++) __asm__ volatile("" : "+v"(points[i]));
 }
 
 /* A line of four points times G, but for the sign that transform_dy left. */

@@ -26,11 +26,6 @@ INLINE void next_strips(meanwhile *m) {
     m->column = 0;
 }
 
-/* Half of the channels of a column of tiles; add: whether the row of points adds two lines. */
-INLINE void transform_next(int add, int half, meanwhile *m) {
-    if (m->left > 0) transform_half(add, half, &m->from, m->column, m->at);
-}
-
 /* On to the next column of tiles. */
 INLINE void move_on(meanwhile *m) {
     if (m->left == 0) return;
@@ -39,12 +34,10 @@ INLINE void move_on(meanwhile *m) {
     if (++m->column == m->wide) next_strips(m);
 }
 
-static void transform_column(meanwhile *m) {
-    for (int half = 0; half < 2; half++) {
-        if (m->row == 1) transform_half(1, half, &m->from, m->column, m->at);
-        else transform_half(0, half, &m->from, m->column, m->at);
-    }
-    move_on(m);
+/* The first row has nothing beside it. */
+static void transform_alone(meanwhile *m) {
+    for (; m->left > 0; m->left -= m->wide, m->at.to += m->wide * m->at.column, next_strips(m))
+        transform_row(1, m->row, &m->from, m->wide, m->at);
 }
 
 /* ---- The product ---- */
@@ -82,10 +75,23 @@ INLINE void find_lines(next *n) {
     if (n->of_dy.left == 0) next_line(&n->dy, &n->of_dy);
 }
 
-/* The products of the next EVERY pairs of tiles before `end`. */
-INLINE void add_pairs(run *at, const uint32_t *end, int64_t ldv, int64_t ldd, __m512 sum[][2]) {
-    const uint32_t *turn = at->v + EVERY * ldv < end ? at->v + EVERY * ldv : end;
+/* The products of the next `count` pairs of tiles before `end`. */
+INLINE void add_pairs(int count, run *at, const uint32_t *end, int64_t ldv, int64_t ldd, __m512 sum[][2]) {
+    const uint32_t *turn = at->v + count * ldv < end ? at->v + count * ldv : end;
     for (; at->v < turn; at->v += ldv, at->d += ldd) add_pair(LEAST_ROWS, *at, sum);
+}
+
+/* EVERY pairs, and meanwhile half of the channels of a column of tiles: one strip, then the other. */
+INLINE void add_meanwhile(int add, int half, run *at, const uint32_t *end, int64_t ldv, int64_t ldd, __m512 sum[][2],
+                          meanwhile *m) {
+    __m512 one[4] = {0}, two[4];
+    add_pairs(EVERY - EVERY / 2, at, end, ldv, ldd, sum);
+    if (m->left > 0) combine_half(add, half, &m->from, 0, m->column, one);
+    add_pairs(EVERY / 2, at, end, ldv, ldd, sum);
+    if (m->left == 0) return;
+    combine_half(add, half, &m->from, 1, m->column, two);
+    uint32_t *to = m->at.to + half * LANES;
+    UNROLL for (int i = 0; i < 4; i++) _mm512_storeu_si512(to + i * m->at.point, paired(one[i], two[i]));
 }
 
 /* The same of one run and LEAST_ROWS rows, with other work meanwhile. */
@@ -96,11 +102,9 @@ INLINE void multiply_meanwhile(int add, run at, int64_t pairs, int64_t ldv, int6
     UNROLL for (int r = 0; r < LEAST_ROWS; r++)
         UNROLL for (int i = 0; i < 2; i++) sum[r][i] = _mm512_loadu_ps(sums + r * BLOCK + i * LANES);
     for (const uint32_t *end = at.v + pairs * ldv; at.v < end;) {
-        add_pairs(&at, end, ldv, ldd, sum);
-        transform_next(add, 0, m);
+        add_meanwhile(add, 0, &at, end, ldv, ldd, sum, m);
         fetch_of_line(&m->ahead.x, &m->ahead.of_x);
-        add_pairs(&at, end, ldv, ldd, sum);
-        transform_next(add, 1, m);
+        add_meanwhile(add, 1, &at, end, ldv, ldd, sum, m);
         fetch_of_line(&m->ahead.dy, &m->ahead.of_dy);
         move_on(m);
     }

@@ -123,7 +123,7 @@ static void work_flat(const job *j, int64_t number) {
             next_strips(&m);
         }
         if (t > 0) multiply_turn(j, t - 1, pairs, &m);
-        while (m.left > 0) transform_column(&m);
+        else transform_alone(&m);
     }
 }
 
