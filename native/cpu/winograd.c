@@ -10,6 +10,7 @@
 #include "measure.h"
 #include "winograd_ahead.h"
 #include "winograd_taps.h"
+#include "winograd_woven.h"
 
 /* So many tiles are multiplied at once if a column of points is. */
 #define PASS 3
@@ -17,6 +18,10 @@
 /* What a chunk's transformed input may take of the second cache, and the most groups in a chunk. */
 #define CHUNK_BYTES (400 << 10)
 #define CHUNK_GROUPS 7
+
+/* The most output blocks and pixels for groups transformed beside products. */
+#define WOVEN_BLOCKS 4
+#define RING_BYTES (256 << 10)
 
 /* How a convolution is cut. */
 typedef struct cut {
@@ -46,13 +51,26 @@ static cut cut_of(const ist_window *w) {
 /* Columns of the lines that are normalised for a chunk. */
 static int64_t line_columns(const cut *s, const ist_window *w) { return min64(w->in[2], 2 * s->chunk * TILES + 2); }
 
+/* Whether groups are transformed beside products, if there is a norm: weights are then read anew for every group, and what
+ * that gains is shared by all output blocks. */
+static int woven(const cut *s, const ist_window *w) {
+    return s->taps == 1 && w->in[0] == 1 && w->out[0] == 1 && s->in > 1 && s->out <= WOVEN_BLOCKS &&
+           ring_bytes(w, &s->tiles) <= RING_BYTES;
+}
+
 /* Bytes of the transformed weights; of the norms' numbers; of sums over pixels, in parts and of all; and of what one thread
  * works in: its planes, its sums and its normalised lines. */
 static int64_t weight_bytes(const cut *s) { return 2 * s->out * POINTS * s->taps * s->weights; }
 static int64_t norm_bytes(const cut *s) { return 4 * 4 * (s->in + s->out) * BLOCK; }
 static int64_t part_bytes(const cut *s, int64_t pieces) { return (4 * pieces + 8) * 2 * s->out * BLOCK; }
+/* Elements of a thread's planes: of its taps, or two groups. */
+static int64_t plane_words(const cut *s) {
+    int64_t two = 2 * s->in * POINTS * POINT, planes = s->taps * s->plane;
+    return planes > two ? planes : two;
+}
 static int64_t thread_bytes(const cut *s, const ist_window *w) {
-    return 2 * s->taps * s->plane + 4 * POINTS * POINT + 2 * 4 * line_columns(s, w) * BLOCK;
+    int64_t lines = 2 * 4 * line_columns(s, w) * BLOCK, ring = woven(s, w) ? ring_bytes(w, &s->tiles) : 0;
+    return 2 * plane_words(s) + 4 * POINTS * POINT + (ring > lines ? ring : lines);
 }
 static int64_t common_bytes(const cut *s, const ist_window *w) {
     return weight_bytes(s) + norm_bytes(s) + part_bytes(s, s->groups * w->out[0]);
@@ -79,6 +97,7 @@ typedef struct job {
     int turned;
     uint16_t *u, *planes; /* u [out block, point, tap, channel pair, BLOCK, 2] */
     float *sums;          /* [POINTS, TILES, BLOCK] */
+    char *ring;           /* of normalised pixels; NULL if groups are transformed apart from the products */
 } job;
 
 /* A block of channels at one tap: its transformed tiles and weights, of the chunk's and of all first ones. */
@@ -106,13 +125,6 @@ static void weights_range(const job *j, int64_t from, int64_t to) {
 
 /* ---- The products ---- */
 
-/* A pair of channels of a tile, for all output channels. */
-INLINE __m512bh pair_at(const char *x) {
-    int32_t pair;
-    memcpy(&pair, x, 4);
-    return (__m512bh)_mm512_set1_epi32(pair);
-}
-
 /* A chunk of tiles at a plane of the output: where they are written, what they are products of, and what is read next. */
 typedef struct chunk {
     int64_t first, groups, count, z; /* groups, and the tiles in them */
@@ -120,6 +132,8 @@ typedef struct chunk {
     unit *units;
     int64_t many;
     ahead next;
+    weave *weave;     /* or NULL, if the next group is not transformed beside these products */
+    uint16_t *beside; /* to where it is */
 } chunk;
 
 /* Of one group, point and output block: the sum over the units of v times u, so far into each of them. */
@@ -128,19 +142,9 @@ static __attribute__((noinline)) void multiply(const unit *units, int64_t count,
     UNROLL for (int t = 0; t < TILES; t++) s[t][0] = s[t][1] = _mm512_setzero_ps();
     for (const unit *end = units + count; units < end; units++) {
         const char *row = (const char *)(units->v + v), *column = (const char *)(units->u + u);
-        for (const char *last = row + 2 * BLOCK; row < last; row += 4, column += 4 * BLOCK) {
-            __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
-            UNROLL for (int t = 0; t < TILES; t++) {
-                __m512bh x = pair_at(row + t * 2 * BLOCK);
-                s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
-                s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
-            }
-        }
+        for (const char *last = row + 2 * BLOCK; row < last; row += 4, column += 4 * BLOCK) add_products(s, row, column);
     }
-    UNROLL for (int t = 0; t < TILES; t++) {
-        _mm512_storeu_ps(sum + t * BLOCK, s[t][0]);
-        _mm512_storeu_ps(sum + t * BLOCK + LANES, s[t][1]);
-    }
+    store_sums(s, sum);
 }
 
 /* Of one unit, whose sums are few products each, a column of points at once for PASS tiles: combined along the height,
@@ -181,6 +185,17 @@ static void all_products(const job *j, chunk *k, int64_t g, int64_t count, int64
     }
 }
 
+/* The same with the next group transformed. */
+static void woven_products(const job *j, chunk *k, int64_t count, int64_t block) {
+    weave *w = k->weave;
+    for (int64_t point = 0; point < POINTS; point++) {
+        if (point < count) fetch_output(&j->out, k->spots + point, block * BLOCK);
+        multiply_woven(w, point, k->units->v, k->units->u + (block * POINTS + point) * j->s.weights, k->beside,
+                       j->sums + point * POINT);
+    }
+    k->weave = NULL;
+}
+
 static void few_products(const job *j, chunk *k, int64_t g, int64_t count, int64_t block) {
     int64_t next = j->s.taps * j->s.weights;
     const spot *spot = k->spots + g * TILES, *end = spot + count;
@@ -201,6 +216,7 @@ static void work_group(const job *j, chunk *k, int64_t g, int64_t block) {
     result r = {k->spots + g * TILES, count, block * BLOCK, j->sums};
     float *part = j->out.parts + (k->z * j->s.groups + k->first + g) * 2 * j->window->out_channels;
     if (k->many == 1) few_products(j, k, g, count, block);
+    else if (k->weave) woven_products(j, k, count, block);
     else all_products(j, k, g, count, block);
     if (j->out.gradient) write_gradient(&j->out, k->many == 1, &r, part);
     else if (j->out.measured) write_measured(&j->out, k->many == 1, &r, part);
@@ -236,16 +252,43 @@ static void work_chunk(const job *j, chunk *k, int64_t start, int64_t end, int64
     }
 }
 
+/* The groups [from, to) against the output blocks [block, last), where planes are one and groups are transformed beside the
+ * products of those before them. */
+static void work_woven(const job *j, int64_t from, int64_t to, int64_t block, int64_t last) {
+    const tiling *tiles = &j->s.tiles;
+    int64_t size = j->s.in * POINTS * POINT;
+    int64_t end = behind(&j->in, place_of(tiles, min64(to * TILES, tiles->columns) - 1));
+    weave w = weave_of(&j->in, j->ring, from * TILES);
+    unit units[j->s.in];
+    chunk k = {.groups = 1, .units = units, .many = j->s.in};
+    transform_group(&w, j->planes + from % 2 * size);
+    for (k.first = from; k.first < to; k.first++) {
+        int64_t first = k.first * TILES;
+        for (int64_t c = 0; c < k.many; c++)
+            units[c] = (unit){j->planes + k.first % 2 * size + c * POINTS * POINT, j->u + c * BLOCK * BLOCK};
+        k.count = min64(TILES, tiles->columns - first);
+        find_spots(&j->out, first, k.count, 0, k.spots);
+        if (k.first + 1 < to) {
+            turn_to_next(&w, end);
+            k.weave = &w;
+            k.beside = j->planes + (k.first + 1) % 2 * size;
+        }
+        for (int64_t b = block; b < last; b++) work_group(j, &k, 0, b);
+    }
+}
+
 /* The shares [from, to): share s is group s % groups, of run s / groups % runs of the planes and part s / groups / runs of
  * the output blocks. */
 static void work(const job *j, int64_t runs, int64_t parts, int64_t from, int64_t to) {
     int64_t depth = j->window->out[0];
     while (from < to) {
         int64_t first = from % j->s.groups, run = from / j->s.groups % runs, part = from / j->s.groups / runs;
-        chunk k = {.first = first, .groups = min64(min64(j->s.chunk, j->s.groups - first), to - from)};
-        work_chunk(j, &k, depth * run / runs, depth * (run + 1) / runs, j->s.out * part / parts,
-                   j->s.out * (part + 1) / parts);
-        from += k.groups;
+        int64_t groups = min64(j->s.groups - first, to - from), block = j->s.out * part / parts;
+        int64_t last = j->s.out * (part + 1) / parts;
+        chunk k = {.first = first, .groups = min64(j->s.chunk, groups)};
+        if (j->ring) work_woven(j, first, first + groups, block, last);
+        else work_chunk(j, &k, depth * run / runs, depth * (run + 1) / runs, block, last);
+        from += j->ring ? groups : k.groups;
     }
     _mm_sfence();
 }
@@ -268,8 +311,10 @@ static void convolve(const job *all, int64_t threads, double *totals) {
         PRAGMA(omp barrier)
         job mine = *all;
         mine.planes = (uint16_t *)((char *)all->planes + thread * thread_bytes(s, w));
-        mine.sums = (float *)(mine.planes + s->taps * s->plane);
-        mine.in.lines = (uint16_t *)((char *)mine.sums + 4 * POINTS * POINT);
+        mine.sums = (float *)(mine.planes + plane_words(s));
+        char *pixels = (char *)mine.sums + 4 * POINTS * POINT;
+        if (woven(s, w) && mine.in.norm.on) mine.ring = pixels;
+        else mine.in.lines = (uint16_t *)pixels;
         share(s->groups * runs * parts, 1, &from, &to);
         work(&mine, runs, parts, from, to);
         if (all->out.gradient || all->out.measured) {

@@ -6,10 +6,10 @@
 
 #if defined(__AVX512BF16__)
 
-/* Lines of the cache, `per` of them at a time. */
+/* Memory, so many bytes at a time. */
 typedef struct ahead {
-    const char *at;
-    int64_t left, per;
+    const char *at, *end;
+    int64_t each;
 } ahead;
 
 /* The pixels in memory of plane z under the tiles [first, first + count). Where planes lie between two pictures, those of
@@ -39,12 +39,15 @@ static ahead ahead_of(const input *in, int64_t first, int64_t count, int64_t z, 
         int64_t known = w->in[0] == 1 ? span_of(in, 0, first, count).to : 0;
         if (known > s.from) s.from = min64(known, s.to);
     }
-    int64_t left = (s.to - s.from) * w->channels / BLOCK;
-    return (ahead){(const char *)(in->x + s.from * w->channels), left, (left + calls - 1) / calls};
+    int64_t lines = (s.to - s.from) * w->channels / BLOCK;
+    const char *at = (const char *)(in->x + s.from * w->channels);
+    return (ahead){at, at + lines * 2 * BLOCK, (lines + calls - 1) / calls * 2 * BLOCK};
 }
 
 INLINE void fetch_ahead(ahead *a) {
-    for (int64_t i = min64(a->left, a->per); i > 0; i--, a->left--, a->at += 2 * BLOCK) __builtin_prefetch(a->at, 0, 3);
+    const char *at = a->at, *end = a->each < a->end - at ? at + a->each : a->end;
+    a->at = end;
+    for (; at < end; at += 2 * BLOCK) __builtin_prefetch(at, 0, 3);
 }
 
 #endif
