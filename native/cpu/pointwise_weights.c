@@ -22,7 +22,7 @@
 #define RUN 8
 
 /* Pairs of pixels in a chunk at most: two blocks of x and a panel of dy are in the first cache. */
-#define PAIRS 128
+#define PAIRS 160
 
 /* Bytes of a block and of a panel; a line more than that fills, so that not all begin in the same set of the cache. */
 #define BLOCK_BYTES (PAIRS * 4 * BLOCK)
@@ -33,12 +33,12 @@
 
 /* How many pixels ahead x and dy are fetched: x is nearer to being packed. */
 #define X_LEAD 32
-#define DY_LEAD 24
+#define DY_LEAD 12
 
 /* Weights fewer than this are summed in slices of at least so many pixels, so that threads need not all read all of dy. */
 #define SLICED_BELOW 40000
 #define SLICE 6144
-#define SLICES 32
+#define SLICES 8
 
 typedef struct cut {
     int64_t pixels, c, k;
@@ -210,11 +210,15 @@ INLINE void add_products(__m512 s[ROWS][2], const char *d, const char *x) {
     }
 }
 
-/* A tile of d' x over so many pairs, and at each run so many steps of packing: there must be so many. That is a constant, as
+/* A tile of d' x over so many pairs, whose sums are fetched first; and at each run so many steps of packing: there must be so many. That is a constant, as
  * is how: what asks in this loop is seen to cost more than the steps. */
 INLINE void multiply(const char *d, const char *x, int64_t pairs, const place *to, packing *next, int steps, int how) {
     __m512 s[ROWS][2];
-    UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
+    UNROLL for (int r = 0; r < ROWS; r++) {
+        s[r][0] = s[r][1] = _mm512_setzero_ps();
+        __builtin_prefetch(to->sums + r * to->ld);
+        __builtin_prefetch(to->sums + r * to->ld + 16);
+    }
     for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK)
         UNROLL for (int p = 0; p < RUN; p++) {
             if (steps > 0 && p % (RUN / (steps + !steps)) == 0) pack_step(next, how, 1);
