@@ -178,9 +178,8 @@ INLINE void fetch_tile(const spot *s, const void *rows, int64_t ld, int64_t c) {
     __builtin_prefetch(at + (s->right + s->below) * ld, 0, 3);
 }
 
-/* Brings what is touched when this tile's block of channels is written into the cache. Not inlined: compilers keep addresses in
- * vector registers then, and to have them back takes waiting behind all products that are under way. */
-static __attribute__((noinline)) void fetch_output(const output *o, const spot *s, int64_t c) {
+/* Brings what is touched when this tile's block of channels is written into the cache. */
+INLINE void fetch_output(const output *o, const spot *s, int64_t c) {
     const ist_norm_gradient *g = o->gradient;
     if (!o->stream) fetch_tile(s, o->y, o->ldy, c);
     if (!g) return;
