@@ -21,8 +21,8 @@
  * the ends of short ones. */
 #define RUN 8
 
-/* Pairs of pixels in a chunk at most: two blocks of x and a panel of dy are in the first cache. */
-#define PAIRS 160
+/* Pairs of pixels in a chunk at most: a block of x and a panel of dy leave some of the first cache. */
+#define PAIRS 192
 
 /* Bytes of a block and of a panel; a line more than that fills, so that not all begin in the same set of the cache. */
 #define BLOCK_BYTES (PAIRS * 4 * BLOCK)
@@ -31,13 +31,13 @@
 /* Tiles over each other whose rows of a chunk of dy stay in the second cache. */
 #define GROUP 64
 
-/* How many pixels ahead x and dy are fetched: x is nearer to being packed. */
+/* How many pixels ahead x and dy are fetched: two of dy's take a step for each column, two of x's just one. */
 #define X_LEAD 32
 #define DY_LEAD 12
 
 /* Weights fewer than this are summed in slices of at least so many pixels, so that threads need not all read all of dy. */
-#define SLICED_BELOW 40000
-#define SLICE 6144
+#define SLICED_BELOW 80000
+#define SLICE 3072
 #define SLICES 8
 
 typedef struct cut {
@@ -210,20 +210,22 @@ INLINE void add_products(__m512 s[ROWS][2], const char *d, const char *x) {
     }
 }
 
-/* A tile of d' x over so many pairs, whose sums are fetched first; and at each run so many steps of packing: there must be so many. That is a constant, as
- * is how: what asks in this loop is seen to cost more than the steps. */
+/* A tile of d' x over so many pairs, and at each run so many steps of packing: there must be so many. That is a constant, as
+ * is how: what asks in this loop is seen to cost more than the steps. Where sums go is fetched, a line at a run: all at once
+ * take longer than the products hide. */
 INLINE void multiply(const char *d, const char *x, int64_t pairs, const place *to, packing *next, int steps, int how) {
     __m512 s[ROWS][2];
-    UNROLL for (int r = 0; r < ROWS; r++) {
-        s[r][0] = s[r][1] = _mm512_setzero_ps();
-        __builtin_prefetch(to->sums + r * to->ld);
-        __builtin_prefetch(to->sums + r * to->ld + 16);
-    }
-    for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK)
+    const char *sum = (const char *)to->sums;
+    int64_t row = to->ld * 4, by = 64;
+    UNROLL for (int r = 0; r < ROWS; r++) s[r][0] = s[r][1] = _mm512_setzero_ps();
+    for (; pairs >= RUN; pairs -= RUN, d += RUN * 4 * PANEL, x += RUN * 4 * BLOCK) {
+        __builtin_prefetch(sum);
+        sum += by, by = row - by;
         UNROLL for (int p = 0; p < RUN; p++) {
             if (steps > 0 && p % (RUN / (steps + !steps)) == 0) pack_step(next, how, 1);
             add_products(s, d + p * 4 * PANEL, x + p * 4 * BLOCK);
         }
+    }
     for (; pairs > 0; pairs--, d += 4 * PANEL, x += 4 * BLOCK) add_products(s, d, x);
     write_tile(to, s);
 }
