@@ -20,6 +20,13 @@ static inline int norm_check(const char *call, const ist_norm *n) {
     return IST_OK;
 }
 
+static inline int owed_check(const char *call, const ist_owed *o, int64_t c) {
+    if (o && o->ldx < c)
+        return ist_fail(IST_INVALID_ARGUMENT, "%s: what is owed reads rows of %lld channels, which are %lld apart", call,
+                        (long long)c, (long long)o->ldx);
+    return IST_OK;
+}
+
 /* room: [c], for the factors. */
 static inline norm_input norm_input_of(const ist_norm *n, int64_t c, float *room) {
     for (int64_t j = 0; j < c; j++) room[j] = (float)(n->gamma[j] / sqrt((double)n->variance[j] + n->epsilon));

@@ -4,17 +4,10 @@
 #ifndef IST_SETTLE_H
 #define IST_SETTLE_H
 
-#include "bf16.h"
+#include "norm_input.h"
 
 /* Channels in a vector of bf16. */
 #define WORDS 32
-
-static inline int owed_check(const char *call, const ist_owed *o, int64_t c) {
-    if (o && o->ldx < c)
-        return ist_fail(IST_INVALID_ARGUMENT, "%s: what is owed reads rows of %lld channels, which are %lld apart", call,
-                        (long long)c, (long long)o->ldx);
-    return IST_OK;
-}
 
 #if defined(__AVX512BF16__)
 /* The mask of the first n of 16 channels. */

@@ -48,7 +48,7 @@ static cut cut_of(const ist_window *w) {
     return s;
 }
 
-/* Columns of the lines that are normalised for a chunk. */
+/* Columns of the lines that are made for a chunk. */
 static int64_t line_columns(const cut *s, const ist_window *w) { return min64(w->in[2], 2 * s->chunk * TILES + 2); }
 
 /* Whether groups are transformed beside products, if there is a norm: weights are then read anew for every group, and what
@@ -59,7 +59,7 @@ static int woven(const cut *s, const ist_window *w) {
 }
 
 /* Bytes of the transformed weights; of the norms' numbers; of sums over pixels, in parts and of all; and of what one thread
- * works in: its planes, its sums and its normalised lines. */
+ * works in: its planes, its sums and the lines it makes. */
 static int64_t weight_bytes(const cut *s) { return 2 * s->out * POINTS * s->taps * s->weights; }
 static int64_t norm_bytes(const cut *s) { return 4 * 4 * (s->in + s->out) * BLOCK; }
 static int64_t part_bytes(const cut *s, int64_t pieces) { return (4 * pieces + 8) * 2 * s->out * BLOCK; }
@@ -341,23 +341,28 @@ static job job_of(const ist_window *w, const cut *s, const ist_norm *norm, const
 }
 #endif
 
-static int arguments_check(const char *call, const ist_window *w, const ist_norm *norm, int64_t ldy,
-                           const ist_norm_gradient *g) {
+static int arguments_check(const char *call, const ist_window *w, int64_t ldx, const ist_norm *norm, const ist_owed *owed,
+                           int64_t ldy, const ist_norm_gradient *g) {
     int status = winograd_check(call, w);
     if (status == IST_OK) status = norm_check(call, norm);
+    if (status == IST_OK) status = owed_check(call, owed, w->channels);
     if (status == IST_OK && g) status = norm_check(call, &g->norm);
     if (status) return status;
     int64_t least = g ? min64(ldy, min64(g->ldx, g->add ? g->ldadd : ldy)) : ldy;
     if (least < w->out_channels)
         return ist_fail(IST_INVALID_ARGUMENT, "%s: pixels of %lld channels are %lld apart", call, (long long)w->out_channels,
                         (long long)least);
+    if (ldx < w->channels)
+        return ist_fail(IST_INVALID_ARGUMENT, "%s: pixels of %lld channels of x are %lld apart", call, (long long)w->channels,
+                        (long long)ldx);
+    if (norm && owed) return ist_fail(IST_INVALID_ARGUMENT, "%s: what is owed is settled, or it is normalised, not both", call);
     return IST_OK;
 }
 
-int KERNEL(winograd)(const ist_window *window, const void *x, const ist_norm *norm, const float *w, int turned,
-                     const float *bias, void *y, int64_t ldy, float *mean, float *variance,
+int KERNEL(winograd)(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm, const ist_owed *owed,
+                     const float *w, int turned, const float *bias, void *y, int64_t ldy, float *mean, float *variance,
                      const ist_norm_gradient *gradient, void *scratch, int64_t bytes) {
-    int status = arguments_check(__func__, window, norm, ldy, gradient);
+    int status = arguments_check(__func__, window, ldx, norm, owed, ldy, gradient);
     if (status) return status;
     REQUIRE(!mean || !gradient, "%s: statistics of a gradient are not taken", __func__);
     cut s = cut_of(window);
@@ -370,6 +375,8 @@ int KERNEL(winograd)(const ist_window *window, const void *x, const ist_norm *no
     double *totals;
     job all = job_of(window, &s, norm, gradient, scratch, &totals);
     all.in.x = x;
+    all.in.ldx = ldx;
+    all.in.owed = owed;
     all.w = w;
     all.turned = turned;
     all.out.bias = bias;

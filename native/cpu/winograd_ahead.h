@@ -6,10 +6,12 @@
 
 #if defined(__AVX512BF16__)
 
-/* Memory, so many bytes at a time. */
+/* Memory, so many bytes at a time, a line in every step; and as many lines of what is owed. */
 typedef struct ahead {
     const char *at, *end;
-    int64_t each;
+    int64_t each, step;
+    const char *of;
+    int64_t of_step;
 } ahead;
 
 /* The pixels in memory of plane z under the tiles [first, first + count). Where planes lie between two pictures, those of
@@ -39,15 +41,25 @@ static ahead ahead_of(const input *in, int64_t first, int64_t count, int64_t z, 
         int64_t known = w->in[0] == 1 ? span_of(in, 0, first, count).to : 0;
         if (known > s.from) s.from = min64(known, s.to);
     }
-    int64_t lines = (s.to - s.from) * w->channels / BLOCK;
-    const char *at = (const char *)(in->x + s.from * w->channels);
-    return (ahead){at, at + lines * 2 * BLOCK, (lines + calls - 1) / calls * 2 * BLOCK};
+    /* Pixels that are apart have one line each, or are left to the processor. */
+    int together = in->ldx == w->channels, one = w->channels == BLOCK;
+    int64_t lines = together || one ? (s.to - s.from) * w->channels / BLOCK : 0, step = 2 * (together ? BLOCK : in->ldx);
+    const char *at = (const char *)(in->x + s.from * in->ldx);
+    ahead a = {at, at + lines * step, (lines + calls - 1) / calls * step, step, NULL, 0};
+    if (in->owed && one) {
+        a.of = (const char *)((const uint16_t *)in->owed->x + s.from * in->owed->ldx);
+        a.of_step = 2 * in->owed->ldx;
+    }
+    return a;
 }
 
 INLINE void fetch_ahead(ahead *a) {
     const char *at = a->at, *end = a->each < a->end - at ? at + a->each : a->end;
     a->at = end;
-    for (; at < end; at += 2 * BLOCK) __builtin_prefetch(at, 0, 3);
+    for (; at < end; at += a->step, a->of += a->of_step) {
+        __builtin_prefetch(at, 0, 3);
+        if (a->of) __builtin_prefetch(a->of, 0, 3);
+    }
 }
 
 #endif

@@ -11,6 +11,7 @@ typedef struct job {
     const ist_window *window;
     cut s;
     norm_input norm;        /* of x; mean NULL: none */
+    ist_owed owed;          /* what dy is owed; x NULL: nothing */
     const uint16_t *x, *dy; /* these all from the block's first channel on */
     int64_t ldx, lddy, part, first;
     int64_t in, out;        /* channels of the block: the last ones may have fewer */
@@ -85,7 +86,7 @@ static void transform_lines(const job *j, int of_x, const pictures *p, const chu
 static pictures pictures_of_x(const job *j) {
     const ist_window *w = j->window;
     return (pictures){j->x, w->in, j->ldx, j->in, w->padding[1], w->padding[2], 2 * j->s.tiles.high + 2,
-                      j->norm.mean ? &j->norm : NULL};
+                      j->norm.mean ? &j->norm : NULL, NULL};
 }
 
 /* One part of a block's channels. */
@@ -97,7 +98,8 @@ static void transform_x_plane(const job *j, const chunk *k, int64_t sub, int64_t
 }
 
 static pictures pictures_of_dy(const job *j) {
-    return (pictures){j->dy, j->window->out, j->lddy, j->out, 0, 0, 2 * j->s.tiles.high, NULL};
+    return (pictures){j->dy, j->window->out, j->lddy, j->out, 0, 0, 2 * j->s.tiles.high, NULL,
+                      j->owed.x ? &j->owed : NULL};
 }
 
 static void transform_dy_plane(const job *j, const chunk *k, int64_t depth, uint32_t *to) {

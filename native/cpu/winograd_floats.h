@@ -21,6 +21,14 @@ INLINE floats floats_of(__m512i x) {
     return (floats){(__m512)_mm512_slli_epi32(x, 16), (__m512)_mm512_and_si512(x, _mm512_set1_epi32(-65536))};
 }
 
+/* BLOCK numbers, split as words are. */
+INLINE floats split_at(const float *v) {
+    __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    __m512 low = _mm512_loadu_ps(v), high = _mm512_loadu_ps(v + LANES);
+    return (floats){_mm512_permutex2var_ps(low, even, high),
+                    _mm512_permutex2var_ps(low, _mm512_add_epi32(even, _mm512_set1_epi32(1)), high)};
+}
+
 INLINE floats plus(floats a, floats b) { return (floats){a.even + b.even, a.odd + b.odd}; }
 INLINE floats minus(floats a, floats b) { return (floats){a.even - b.even, a.odd - b.odd}; }
 

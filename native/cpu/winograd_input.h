@@ -15,13 +15,15 @@
 
 #if defined(__AVX512BF16__)
 
-/* What is transformed, and where its lines lie once they are normalised. */
+/* What is transformed, and where its lines lie once they are normalised or settled. */
 typedef struct input {
     const ist_window *window;
     tiling tiles;
     const uint16_t *x;
+    int64_t ldx;
     split_norm norm;
-    uint16_t *lines; /* [4, columns, BLOCK]: line i of a plane at i % 4 */
+    const ist_owed *owed; /* what x is owed, or NULL */
+    uint16_t *lines;      /* [4, columns, BLOCK]: line i of a plane at i % 4 */
     int64_t columns;
 } input;
 
@@ -78,25 +80,45 @@ static void transform_tiles(const strip *s, int64_t column, int64_t count, int64
     }
 }
 
-/* ---- Normalised lines ---- */
+/* ---- Lines that are normalised or settled ---- */
 
-/* Which lines are normalised: of a picture, up to `next`, the columns [from, to). */
+/* Which lines are made: of a picture, up to `next`, the columns [from, to). */
 typedef struct ready {
     int64_t picture, next, from, to;
 } ready;
 
-/* BLOCK channels, the c-th of all on, of `count` pixels ld elements apart. */
-static void normalise(const split_norm *n, int64_t c, const uint16_t *x, int64_t ld, int64_t count, uint16_t *to) {
-    norm_lanes even = norm_lanes_at(&n->numbers, c), odd = norm_lanes_at(&n->numbers, c + LANES);
-    __m512 least = _mm512_set1_ps(n->least);
+/* BLOCK channels in their order. */
+INLINE void put_mixed(uint16_t *to, floats v) {
     uint16_t order[BLOCK];
-    for (int i = 0; i < BLOCK; i++) order[i] = (uint16_t)(i / 2 + i % 2 * LANES);
-    __m512i mixed = _mm512_loadu_si512(order);
-    for (; count > 0; count--, x += ld, to += BLOCK) {
+    UNROLL for (int i = 0; i < BLOCK; i++) order[i] = (uint16_t)(i / 2 + i % 2 * LANES);
+    __m512i words = (__m512i)_mm512_cvtne2ps_pbh(v.odd, v.even);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(_mm512_loadu_si512(order), words));
+}
+
+/* BLOCK channels, the c-th of all on, of `count` pixels from number `pixel` on. */
+static void normalise(const input *in, int64_t c, int64_t pixel, int64_t count, uint16_t *to) {
+    const norm_input *n = &in->norm.numbers;
+    const uint16_t *x = in->x + pixel * in->ldx + c;
+    norm_lanes even = norm_lanes_at(n, c), odd = norm_lanes_at(n, c + LANES);
+    __m512 least = _mm512_set1_ps(in->norm.least);
+    for (; count > 0; count--, x += in->ldx, to += BLOCK) {
         floats v = floats_of(_mm512_loadu_si512(x));
         v.even = _mm512_max_ps(least, (__m512)norm_of((lanes)v.even, even, 0));
         v.odd = _mm512_max_ps(least, (__m512)norm_of((lanes)v.odd, odd, 0));
-        _mm512_storeu_si512(to, _mm512_permutexvar_epi16(mixed, (__m512i)_mm512_cvtne2ps_pbh(v.odd, v.even)));
+        put_mixed(to, v);
+    }
+}
+
+/* The same with what it is owed; the bits that ist_settle would have stored. */
+static void settle(const input *in, int64_t c, int64_t pixel, int64_t count, uint16_t *to) {
+    const ist_owed *o = in->owed;
+    const uint16_t *d = in->x + pixel * in->ldx + c, *x = (const uint16_t *)o->x + pixel * o->ldx + c;
+    floats slope = split_at(o->slope + c), shift = split_at(o->shift + c);
+    for (; count > 0; count--, d += in->ldx, x += o->ldx, to += BLOCK) {
+        floats v = floats_of(_mm512_loadu_si512(d)), of = floats_of(_mm512_loadu_si512(x));
+        v.even += _mm512_fmadd_ps(of.even, slope.even, shift.even);
+        v.odd += _mm512_fmadd_ps(of.odd, slope.odd, shift.odd);
+        put_mixed(to, v);
     }
 }
 
@@ -105,31 +127,35 @@ INLINE const uint16_t *line_of(const input *in, int64_t row, int64_t from) {
     return in->lines + (row % 4 * in->columns - from) * BLOCK;
 }
 
-/* The lines [row, row + 4) at the columns [from, to), of a plane from its c-th channel on. What the row of tiles above has
- * normalised stays. */
-static void make_ready(const input *in, ready *r, const uint16_t *plane, int64_t c, place p, int64_t from, int64_t to) {
+/* The lines [row, row + 4) at the columns [from, to), from the c-th channel on, of a plane that begins at a pixel. What the
+ * row of tiles above has made stays. */
+static void make_ready(const input *in, ready *r, int64_t plane, int64_t c, place p, int64_t from, int64_t to) {
     const ist_window *w = in->window;
     if (r->picture != p.n || from < r->from || to > r->to || p.row > r->next)
         *r = (ready){p.n, p.row < 0 ? 0 : p.row, from, to};
-    for (; r->next < min64(p.row + 4, w->in[1]); r->next++)
-        normalise(&in->norm, c, plane + (r->next * w->in[2] + r->from) * w->channels, w->channels, r->to - r->from,
-                  (uint16_t *)line_of(in, r->next, 0));
+    for (; r->next < min64(p.row + 4, w->in[1]); r->next++) {
+        int64_t pixel = plane + r->next * w->in[2] + r->from, count = r->to - r->from;
+        uint16_t *to_line = (uint16_t *)line_of(in, r->next, 0);
+        if (in->owed) settle(in, c, pixel, count, to_line);
+        else normalise(in, c, pixel, count, to_line);
+    }
 }
 
 /* ---- Planes ---- */
 
 /* `count` tiles side by side, of which the first has its first column and line at p. */
-static strip strip_of(const input *in, ready *r, const uint16_t *plane, int64_t c, place p, int64_t count) {
+static strip strip_of(const input *in, ready *r, int64_t plane, int64_t c, place p, int64_t count) {
     const ist_window *w = in->window;
-    int64_t ld = w->channels, from = p.column < 0 ? 0 : p.column, to = min64(p.column + 2 * count + 2, w->in[2]);
+    int64_t from = p.column < 0 ? 0 : p.column, to = min64(p.column + 2 * count + 2, w->in[2]);
+    int made = in->norm.on || in->owed;
     strip s = {.width = w->in[2]};
-    if (in->norm.on) make_ready(in, r, plane, c, p, from, to);
+    if (made) make_ready(in, r, plane, c, p, from, to);
     for (int64_t i = 0; i < 4; i++) {
         int64_t row = p.row + i;
         s.line[i] = nothing;
         if (row < 0 || row >= w->in[1]) continue;
-        s.line[i] = in->norm.on ? line_of(in, row, r->from) : plane + row * w->in[2] * ld;
-        s.step[i] = in->norm.on ? BLOCK : ld;
+        s.line[i] = made ? line_of(in, row, r->from) : in->x + (plane + row * w->in[2]) * in->ldx + c;
+        s.step[i] = made ? BLOCK : in->ldx;
     }
     return s;
 }
@@ -137,7 +163,7 @@ static strip strip_of(const input *in, ready *r, const uint16_t *plane, int64_t 
 /* The tiles [first, first + count) of plane z of the pictures: to [group, channel block, POINTS, TILES, BLOCK]. */
 static void transform_plane(const input *in, int64_t first, int64_t count, int64_t z, uint16_t *to) {
     const ist_window *w = in->window;
-    int64_t size = w->in[1] * w->in[2] * w->channels, group = w->channels * POINTS * TILES;
+    int64_t size = w->in[1] * w->in[2], group = w->channels * POINTS * TILES;
     for (int64_t c = 0; c < w->channels; c += BLOCK, to += POINTS * POINT) {
         ready r = {-1, 0, 0, 0};
         for (int64_t t = 0, many; t < count; t += many) {
@@ -145,7 +171,7 @@ static void transform_plane(const input *in, int64_t first, int64_t count, int64
             many = min64(in->tiles.wide - p.column / 2, count - t);
             p.row -= w->padding[1];
             p.column -= w->padding[2];
-            strip s = strip_of(in, &r, in->x + (p.n * w->in[0] + z) * size + c, c, p, many);
+            strip s = strip_of(in, &r, (p.n * w->in[0] + z) * size, c, p, many);
             transform_tiles(&s, p.column, many, t % TILES, to + t / TILES * group, group);
         }
     }

@@ -1,6 +1,6 @@
 /*
- * Lines of x or dy as the transforms of weight gradients read them: end to end in bf16, normalised if they are to be, with the
- * zeros beside the picture. Every line is made once, though two strips of tiles read it.
+ * Lines of x or dy as the transforms of weight gradients read them: end to end in bf16, normalised or settled if they are to be,
+ * with the zeros beside the picture. Every line is made once, though two strips of tiles read it.
  */
 #ifndef IST_WINOGRAD_LINES_H
 #define IST_WINOGRAD_LINES_H
@@ -17,6 +17,7 @@ typedef struct pictures {
     int64_t ld, channels;
     int64_t up, left, lines;
     const norm_input *norm; /* or NULL */
+    const ist_owed *owed;   /* or NULL; from the first channel that is read, too */
 } pictures;
 
 /* The channels of one line: [block, column, BLOCK]. */
@@ -79,9 +80,29 @@ INLINE void fill_normed(int relu, const pictures *p, const uint16_t *x, int64_t 
     }
 }
 
+/* What is owed at a pixel, from the first channel that is read. */
+INLINE const uint16_t *owed_at(const pictures *p, const uint16_t *pixel) {
+    return (const uint16_t *)p->owed->x + (pixel - p->at) / p->ld * p->owed->ldx;
+}
+
+/* The block of channels from c on with what it is owed; the bits that ist_settle would have stored. */
+static void fill_settled(const pictures *p, const uint16_t *d, int64_t c, int64_t count, uint16_t *to) {
+    const ist_owed *o = p->owed;
+    const uint16_t *x = owed_at(p, d) + c;
+    lanes slope[2] = {unpacked(o->slope + c, 0), unpacked(o->slope + c, 1)};
+    lanes shift[2] = {unpacked(o->shift + c, 0), unpacked(o->shift + c, 1)};
+    for (int64_t i = 0; i < count; i++) {
+        floats v = floats_at(d + i * p->ld + c), of = floats_at(x + i * o->ldx);
+        v.low += _mm512_fmadd_ps(of.low, (__m512)slope[0], (__m512)shift[0]);
+        v.high += _mm512_fmadd_ps(of.high, (__m512)slope[1], (__m512)shift[1]);
+        _mm512_storeu_si512(to + i * BLOCK, order_again(words_of(v)));
+    }
+}
+
 static void fill_inside(const pictures *p, const uint16_t *x, int64_t count, line to) {
-    for (int64_t c = 0; c < p->channels; c += BLOCK, to.at += to.block) {
-        if (p->norm && p->norm->relu) fill_normed(1, p, x, c, count, to.at);
+    for (int64_t c = 0; c < p->channels && count > 0; c += BLOCK, to.at += to.block) {
+        if (p->owed) fill_settled(p, x, c, count, to.at);
+        else if (p->norm && p->norm->relu) fill_normed(1, p, x, c, count, to.at);
         else if (p->norm) fill_normed(0, p, x, c, count, to.at);
         else
             for (int64_t i = 0; i < count; i++)
@@ -125,6 +146,7 @@ typedef struct ahead {
     extent columns;
     int64_t each, line;
     const uint16_t *at; /* the next pixel of the line before `line`, of which so many pixels are left */
+    const uint16_t *of; /* what is owed there */
     int64_t left, c;    /* c: the pixel's channels before this one are fetched */
 } ahead;
 
@@ -132,7 +154,8 @@ typedef struct ahead {
 static ahead ahead_of(const pictures *p, int64_t first, int64_t end, int64_t depth, int64_t last, extent columns,
                       int64_t times) {
     int64_t pixels = last > depth ? (end - first) * (last - depth) * columns.count : 0;
-    return (ahead){first, end, depth, last, columns, over(pixels * over(p->channels, BLOCK), times), first, NULL, 0, 0};
+    return (ahead){first, end, depth, last, columns, over(pixels * over(p->channels, BLOCK), times), first, NULL,
+                   NULL, 0, 0};
 }
 
 /* The next line that has columns in the picture, if there is one. */
@@ -142,6 +165,7 @@ static __attribute__((noinline)) int next_line(const pictures *p, ahead *a) {
             inside i = inside_of(p, a->line++, a->depth, a->columns);
             a->at = i.x;
             a->left = i.end - i.from;
+            if (i.x && p->owed) a->of = owed_at(p, i.x);
             if (i.x) return 1;
         }
     a->each = 0;
@@ -152,10 +176,12 @@ static __attribute__((noinline)) int next_line(const pictures *p, ahead *a) {
 INLINE void fetch_of_line(const pictures *p, ahead *a) {
     for (int64_t due = a->each; due > 0 && a->left > 0; due--) {
         _mm_prefetch((const char *)(a->at + a->c), _MM_HINT_T0);
+        if (p->owed) _mm_prefetch((const char *)(a->of + a->c), _MM_HINT_T0);
         a->c += BLOCK;
         if (a->c < p->channels) continue;
         a->c = 0;
         a->at += p->ld;
+        if (p->owed) a->of += p->owed->ldx;
         a->left--;
     }
 }

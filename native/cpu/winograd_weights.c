@@ -202,6 +202,7 @@ static job job_of(const job *all, int64_t group, int64_t block, int64_t part, in
     j.x += in;
     if (j.norm.mean) j.norm = (norm_input){j.norm.mean + in, j.norm.factor + in, j.norm.beta + in, j.norm.relu};
     j.dy += out;
+    if (j.owed.x) j.owed = (ist_owed){(const uint16_t *)j.owed.x + out, j.owed.ldx, j.owed.slope + out, j.owed.shift + out};
     j.in = min64(s->in, all->window->channels - in);
     j.out = min64(s->out, all->window->out_channels - out);
     j.sums += ((part * s->group + block - group) * 4 + row) * row_size(s);
@@ -240,9 +241,10 @@ static void write_blocks(const job *all, int64_t from, int64_t to, float *dw) {
 #endif
 
 int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm,
-                             const void *dy, int64_t lddy, float *dw, void *scratch, int64_t bytes) {
+                             const void *dy, int64_t lddy, const ist_owed *owed, float *dw, void *scratch, int64_t bytes) {
     int status = weights_check(__func__, window);
     if (status == IST_OK) status = norm_check(__func__, norm);
+    if (status == IST_OK) status = owed_check(__func__, owed, window->out_channels);
     if (status) return status;
     REQUIRE(ldx >= window->channels && lddy >= window->out_channels,
             "%s: pixels of %lld and %lld channels are %lld and %lld apart", __func__, (long long)window->channels,
@@ -256,7 +258,9 @@ int KERNEL(winograd_weights)(const ist_window *window, const void *x, int64_t ld
     norm_input of = {0};
     if (norm) of = norm_input_of(norm, window->channels, scratch);
     float *sums = (float *)scratch + norm_size(window);
-    job all = {window, s, of, x, dy, ldx, lddy, 0, 0, 0, 0, (uint32_t *)(sums + sums_size(&s)), NULL, NULL, NULL, sums};
+    job all = {.window = window, .s = s, .norm = of, .x = x, .dy = dy, .ldx = ldx, .lddy = lddy, .sums = sums,
+               .v = (uint32_t *)(sums + sums_size(&s))};
+    if (owed) all.owed = *owed;
     int64_t blocks = s.in_blocks * s.out_blocks;
     PRAGMA(omp parallel num_threads((int)threads))
     for (int64_t from = 0; from < blocks; from += s.group) {

@@ -77,7 +77,7 @@ typedef struct block {
 
 INLINE block block_at(const weave *s, int64_t c) {
     const split_norm *n = &s->in->norm;
-    int64_t ld = s->in->window->channels;
+    int64_t ld = s->in->ldx;
     return (block){n->numbers.mean + c, n->numbers.factor + c, n->numbers.beta + c, n->least, s->in->x + s->next * ld + c, ld,
                    s->next, s->pixels - 1, s->ring + (s->pixels + 1) * 2 * c};
 }

@@ -358,20 +358,22 @@ IST_API int ist_pointwise_backward_weights(const void *x, int64_t ldx, const ist
 /* Forward convolution of one group in bf16 by Winograd's F(2x2,3x3): kernel [d,3,3], no stride, no dilation, channels in and
  * out in multiples of 32, on processors with AVX-512 BF16; else IST_INVALID_ARGUMENT. Arguments as ist_conv. turned: w is
  * [channels,out_channels,kernel] and its taps are read backwards, which makes it the data gradient of the convolution with
- * w, of a window from dy to dx whose padding is kernel - 1 - padding. y's pixels lie ldy elements apart. norm, unless NULL:
- * x goes through it, with zeros beside the picture. gradient, unless NULL: what would be written flows, not rounded yet, through
+ * w, of a window from dy to dx whose padding is kernel - 1 - padding. x's and y's pixels lie ldx and ldy elements apart.
+ * norm, unless NULL: x goes through it, with zeros beside the picture; or owed, unless NULL: what x is owed, with the bits of
+ * ist_settle and this without. gradient, unless NULL: what would be written flows, not rounded yet, through
  * it, and y is its dx; else mean and variance [out_channels] of y may be wanted, as ist_channel_statistics gives them, or both
  * are NULL. scratch as ist_conv_dense. Bits do not depend on threads. */
 IST_API int ist_winograd_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
-IST_API int ist_winograd(const ist_window *window, const void *x, const ist_norm *norm, const float *w, int turned,
-                         const float *bias, void *y, int64_t ldy, float *mean, float *variance,
+IST_API int ist_winograd(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm, const ist_owed *owed,
+                         const float *w, int turned, const float *bias, void *y, int64_t ldy, float *mean, float *variance,
                          const ist_norm_gradient *gradient, void *scratch, int64_t bytes);
 /* Gradient of the weights by the same algorithm, for the same windows with at most 7 taps of depth: dw as
  * ist_conv_backward_weights gives it, from bf16 x and dy whose pixels are ldx and lddy elements apart; from norm(x) unless norm
- * is NULL, with zeros beside the picture. Tiles are rounded to bf16 once transformed, and summed in float32. scratch as ist_conv_dense. Bits do not depend on threads. */
+ * is NULL, with zeros beside the picture; owed: what dy is owed, or NULL. Tiles are rounded to bf16 once transformed, and summed in float32. scratch as ist_conv_dense. Bits do not depend on threads. */
 IST_API int ist_winograd_weights_scratch(const ist_window *window, int64_t threads, int64_t *bytes);
 IST_API int ist_winograd_weights(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm,
-                                 const void *dy, int64_t lddy, float *dw, void *scratch, int64_t bytes);
+                                 const void *dy, int64_t lddy, const ist_owed *owed, float *dw, void *scratch,
+                                 int64_t bytes);
 
 /* ---- Losses on float32 logits [n,c]; gradient [n,c] may be NULL ---- */
 

@@ -35,18 +35,23 @@ public final class NormRows {
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());
             case GroupNorm.Again z -> isRow(v) || takes(n, v, !z.residual());
             case NormBackward b -> isRow(v) || takes(n, v, b.adds());
-            case Normalized z ->
-                isRow(v) || (v.equals(n.in(0)) && !is3x3(z.op())) || (v.equals(n.out(0)) && z.op() instanceof Conv);
+            case Normalized z -> isRow(v) || v.equals(n.in(0)) || (v.equals(n.out(0)) && z.op() instanceof Conv)
+                    || isGradient(z.op(), n, v);
             case Normalized.Gradient d -> isRow(v) || v.equals(n.in(0)) || v.equals(n.out(0))
-                    || (d.adds() && v.equals(n.in(d.added(inputs))));
+                    || (d.adds() && v.equals(n.in(d.added(inputs)))) || isGradient(d.op(), n, v);
             case Normalized.Settle s -> true;
             default -> false;
         };
     }
 
-    /** Winograd's convolution takes x end to end. */
-    private static boolean is3x3(Op op) {
-        return op instanceof Conv c && c.window().volume() > 1;
+    /** Winograd's gradients take dy so, those of one tap do not. */
+    private static boolean isGradient(Op op, Node n, Value v) {
+        boolean taps = switch (op) {
+            case Conv.BackwardData d -> d.window().volume() > 1;
+            case Conv.BackwardWeights w -> w.window().volume() > 1;
+            default -> false;
+        };
+        return taps && v.equals(n.in(Normalized.OPERANDS));
     }
 
     private static boolean isRow(Value v) { return v.shape().rank() == 1; }

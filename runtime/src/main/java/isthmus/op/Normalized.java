@@ -9,8 +9,8 @@ import java.util.List;
  * {@link Gradient} after differentiation, where the backend has kernels for them.
  */
 public record Normalized(Normalize norm, Op op) implements Op {
-    /** Where the op's own operands begin. */
-    private static final int OPERANDS = 5;
+    /** Where the op's own operands begin, but for x. */
+    public static final int OPERANDS = 5;
 
     /** Checks that the norm is of x alone. */
     public Normalized {

@@ -82,9 +82,9 @@ final class Table {
             "illllp");
     static final MethodHandle POINTWISE_BACKWARD_WEIGHTS = LIBRARY.bind("ist_pointwise_backward_weights",
             "iplpppplllpl");
-    static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ippppipplppppl");
+    static final MethodHandle WINOGRAD = LIBRARY.bind("ist_winograd", "ipplpppipplppppl");
     static final MethodHandle WINOGRAD_SCRATCH = LIBRARY.bind("ist_winograd_scratch", "iplp");
-    static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplpplppl");
+    static final MethodHandle WINOGRAD_WEIGHTS = LIBRARY.bind("ist_winograd_weights", "ipplpplpppl");
     static final MethodHandle WINOGRAD_WEIGHTS_SCRATCH = LIBRARY.bind("ist_winograd_weights_scratch", "iplp");
     static final MethodHandle CONV_BACKWARD_DATA = LIBRARY.bind("ist_conv_backward_data", "iipppp");
     static final MethodHandle CONV_BACKWARD_WEIGHTS = LIBRARY.bind("ist_conv_backward_weights", "iipppp");

@@ -19,21 +19,22 @@ public final class WinogradKernels {
     }
 
     /**
-     * Convolution; arguments as {@link WindowKernels#conv}, y's pixels {@code ldy} elements apart, and {@code bytes} of
-     * scratch memory for the time of the call.
+     * Convolution; arguments as {@link WindowKernels#conv}, x's and y's pixels {@code ldx} and {@code ldy} elements apart, and
+     * {@code bytes} of scratch memory for the time of the call.
      *
      * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
+     * @param owed what x is owed still, as {@link KernelStructs#putOwed} writes it, or NULL
      * @param turned whether w is {@code [channels,out_channels,kernel]} with its taps read backwards: a data gradient
      * @param mean where to write the mean of each of y's channels, and {@code variance} theirs; or both NULL
      * @param gradient what the result flows through before it is written, as {@link KernelStructs#putNormGradient} writes
      *     it, or NULL
      */
-    public static void winograd(MemorySegment window, MemorySegment x, MemorySegment norm, MemorySegment w,
-            boolean turned, MemorySegment bias, MemorySegment y, long ldy, MemorySegment mean,
+    public static void winograd(MemorySegment window, MemorySegment x, long ldx, MemorySegment norm, MemorySegment owed,
+            MemorySegment w, boolean turned, MemorySegment bias, MemorySegment y, long ldy, MemorySegment mean,
             MemorySegment variance, MemorySegment gradient, MemorySegment scratch, long bytes) {
         try {
-            check("ist_winograd", (int) Table.WINOGRAD.invokeExact(window, x, norm, w, turned ? 1 : 0, bias, y, ldy,
-                    mean, variance, gradient, scratch, bytes));
+            check("ist_winograd", (int) Table.WINOGRAD.invokeExact(window, x, ldx, norm, owed, w, turned ? 1 : 0,
+                    bias, y, ldy, mean, variance, gradient, scratch, bytes));
         } catch (Throwable t) {
             throw failure("ist_winograd", t);
         }
@@ -54,12 +55,14 @@ public final class WinogradKernels {
      * apart, with {@code bytes} of scratch memory for the time of the call.
      *
      * @param norm what x goes through first, as {@link KernelStructs#putNorm} writes it, or NULL
+     * @param owed what dy is owed still, as {@link KernelStructs#putOwed} writes it, or NULL
      */
     public static void weights(MemorySegment window, MemorySegment x, long ldx, MemorySegment norm, MemorySegment dy,
-            long lddy, MemorySegment dw, MemorySegment scratch, long bytes) {
+            long lddy, MemorySegment owed, MemorySegment dw, MemorySegment scratch, long bytes) {
         try {
             check("ist_winograd_weights",
-                    (int) Table.WINOGRAD_WEIGHTS.invokeExact(window, x, ldx, norm, dy, lddy, dw, scratch, bytes));
+                    (int) Table.WINOGRAD_WEIGHTS.invokeExact(window, x, ldx, norm, dy, lddy, owed, dw, scratch,
+                            bytes));
         } catch (Throwable t) {
             throw failure("ist_winograd_weights", t);
         }

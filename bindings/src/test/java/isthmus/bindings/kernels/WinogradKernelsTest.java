@@ -99,7 +99,8 @@ class WinogradKernelsTest {
                 MemorySegment[] expected = {empty(arena, Kernels.F32, k), empty(arena, Kernels.F32, k)};
                 MemorySegment y = empty(arena, Kernels.BF16, rows * (k + GAP));
                 long bytes = scratch(w, 2, arena);
-                WinogradKernels.winograd(w.write(arena), x(arena, w), MemorySegment.NULL, weight(arena, w), false,
+                WinogradKernels.winograd(w.write(arena), x(arena, w), w.channels, MemorySegment.NULL,
+                        MemorySegment.NULL, weight(arena, w), false,
                         random(arena, Kernels.F32, k, 3), y, k + GAP, got[0], got[1], MemorySegment.NULL,
                         arena.allocate(bytes, 64).fill((byte) 0xff), bytes);
                 Kernels.channelStatistics(Kernels.BF16, y, k + GAP, rows, k, expected[0], expected[1]);
@@ -146,20 +147,23 @@ class WinogradKernelsTest {
             long one = scratch(w, 1, arena);
             MemorySegment none = MemorySegment.NULL;
             var e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 32, none, none,
+                    () -> WinogradKernels.winograd(w.write(arena), any, 32, none, none, any, false, any, any, 32, none,
+                            none,
                             none, any,
                             one - 2));
             assertTrue(e.getMessage().contains((one - 2) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, none, any, false, any, any, 31, none, none,
+                    () -> WinogradKernels.winograd(w.write(arena), any, 32, none, none, any, false, any, any, 31, none,
+                            none,
                             none, any,
                             one));
             assertTrue(e.getMessage().contains("pixels of 32 channels are 31 apart"), e.getMessage());
             MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
             KernelStructs.putNorm(norm, any, any, any, any, 1e-5, Kernels.SILU);
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.winograd(w.write(arena), any, norm, any, false, any, any, 32, none, none,
+                    () -> WinogradKernels.winograd(w.write(arena), any, 32, norm, none, any, false, any, any, 32, none,
+                            none,
                             none, any,
                             one));
             assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
@@ -198,13 +202,18 @@ class WinogradKernelsTest {
 
     static double[] run(Window w, MemorySegment x, MemorySegment norm, int ldy, boolean turned, MemorySegment bias,
             int threads) {
+        return run(w, x, w.channels, norm, MemorySegment.NULL, ldy, turned, bias, threads);
+    }
+
+    static double[] run(Window w, MemorySegment x, int ldx, MemorySegment norm, MemorySegment owed, int ldy,
+            boolean turned, MemorySegment bias, int threads) {
         try (Arena arena = Arena.ofConfined()) {
             int size = w.batch * w.outs() * ldy;
             MemorySegment y = empty(arena, Kernels.BF16, size).fill((byte) 0x11);
             long bytes = scratch(w, threads, arena);
             MemorySegment scratch = arena.allocate(bytes, 64);
             scratch.fill((byte) 0xff); // NaNs, should anything be read that was not written
-            WinogradKernels.winograd(w.write(arena), x, norm, weight(arena, w), turned, bias, y, ldy,
+            WinogradKernels.winograd(w.write(arena), x, ldx, norm, owed, weight(arena, w), turned, bias, y, ldy,
                     MemorySegment.NULL, MemorySegment.NULL, MemorySegment.NULL, scratch, bytes);
             return read(Kernels.BF16, y, size);
         }

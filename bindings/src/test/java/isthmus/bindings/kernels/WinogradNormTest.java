@@ -68,6 +68,53 @@ class WinogradNormTest {
                 }
     }
 
+    /** Rows of d, of x, and numbers a channel: d as it lies there, apart, and what it is once nothing is owed. */
+    private record Debt(MemorySegment d, MemorySegment settled, MemorySegment owed) {
+        static Debt of(Arena arena, int rows, int c) {
+            int ldd = c + GAP;
+            int ldx = c + 2 * GAP;
+            MemorySegment d = random(arena, Kernels.BF16, rows * ldd, 31);
+            MemorySegment x = random(arena, Kernels.BF16, rows * ldx, 32);
+            MemorySegment slope = random(arena, Kernels.F32, c, 33);
+            MemorySegment shift = random(arena, Kernels.F32, c, 34);
+            MemorySegment settled = empty(arena, Kernels.BF16, rows * c);
+            Kernels.settle(Kernels.BF16, d, ldd, x, ldx, slope, shift, settled, c, rows, c);
+            MemorySegment owed = arena.allocate(KernelStructs.OWED_BYTES, 8);
+            KernelStructs.putOwed(owed, x, ldx, slope, shift);
+            return new Debt(d, settled, owed);
+        }
+    }
+
+    /** As if it had been settled before. */
+    @Test
+    void owedInput() {
+        assumeServed();
+        for (Window w : WINDOWS)
+            try (Arena arena = Arena.ofConfined()) {
+                int c = w.channels;
+                Debt debt = Debt.of(arena, w.batch * w.ins(), c);
+                double[] apart = WinogradKernelsTest.run(w, debt.settled, NONE, w.outChannels, true, NONE, 2);
+                for (int threads : new int[]{1, 2})
+                    assertArrayEquals(apart, WinogradKernelsTest.run(w, debt.d, c + GAP, NONE, debt.owed, w.outChannels,
+                            true, NONE, threads), w + "");
+            }
+    }
+
+    /** The same of a weight gradient's dy. */
+    @Test
+    void owedWeights() {
+        assumeServed();
+        for (Window w : WINDOWS)
+            try (Arena arena = Arena.ofConfined()) {
+                MemorySegment x = WinogradKernelsTest.x(arena, w);
+                Debt debt = Debt.of(arena, w.batch * w.outs(), w.outChannels);
+                double[] apart = WinogradWeightsTest.run(w, x, 0, NONE, debt.settled, 0, NONE, 2);
+                for (int threads : new int[]{1, 2})
+                    assertArrayEquals(apart, WinogradWeightsTest.run(w, x, 0, NONE, debt.d, GAP, debt.owed, threads),
+                            w + "");
+            }
+    }
+
     /** A data gradient that flows through the norm of activation `activation`. */
     private record Flow(Window back, int activation, boolean adds, boolean before) {
         int rows() { return back.batch * back.outs(); }
@@ -94,7 +141,8 @@ class WinogradNormTest {
                         before(arena, 24), owed[2], owed[3], owed[0], owed[1]);
                 long bytes = WinogradKernelsTest.scratch(back, threads, arena);
                 MemorySegment scratch = arena.allocate(bytes, 64).fill((byte) 0xff);
-                WinogradKernels.winograd(back.write(arena), WinogradKernelsTest.x(arena, back), NONE,
+                WinogradKernels.winograd(back.write(arena), WinogradKernelsTest.x(arena, back), back.channels, NONE,
+                        NONE,
                         WinogradKernelsTest.weight(arena, back), true, NONE, dx, ld(), NONE, NONE, gradient,
                         scratch, bytes);
                 return new double[][]{close(dx), floats(owed[0], c), floats(owed[1], c), floats(owed[2], c),

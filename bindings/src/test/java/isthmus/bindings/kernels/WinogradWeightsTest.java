@@ -151,16 +151,16 @@ class WinogradWeightsTest {
             MemorySegment none = MemorySegment.NULL;
             long one = scratch(w, 1, arena);
             var e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.weights(w.write(arena), any, 32, none, any, 64, any, any, one - 4));
+                    () -> WinogradKernels.weights(w.write(arena), any, 32, none, any, 64, none, any, any, one - 4));
             assertTrue(e.getMessage().contains((one - 4) + " bytes of scratch memory; one thread needs " + one),
                     e.getMessage());
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.weights(w.write(arena), any, 31, none, any, 64, any, any, one));
+                    () -> WinogradKernels.weights(w.write(arena), any, 31, none, any, 64, none, any, any, one));
             assertTrue(e.getMessage().contains("32 and 64 channels are 31 and 64 apart"), e.getMessage());
             MemorySegment norm = arena.allocate(KernelStructs.NORM_BYTES, 8);
             KernelStructs.putNorm(norm, any, any, any, any, 1e-5, Kernels.SILU);
             e = assertThrows(NativeException.class,
-                    () -> WinogradKernels.weights(w.write(arena), any, 32, norm, any, 64, any, any, one));
+                    () -> WinogradKernels.weights(w.write(arena), any, 32, norm, any, 64, none, any, any, one));
             assertTrue(e.getMessage().contains("the norm's activation is " + Kernels.SILU), e.getMessage());
         }
     }
@@ -201,12 +201,18 @@ class WinogradWeightsTest {
 
     private static double[] run(Window w, MemorySegment x, int gap, MemorySegment norm, MemorySegment dy, int dyGap,
             int threads) {
+        return run(w, x, gap, norm, dy, dyGap, MemorySegment.NULL, threads);
+    }
+
+    static double[] run(Window w, MemorySegment x, int gap, MemorySegment norm, MemorySegment dy, int dyGap,
+            MemorySegment owed, int threads) {
         try (Arena arena = Arena.ofConfined()) {
             int size = w.outChannels * w.channels * w.taps();
             MemorySegment dw = empty(arena, Kernels.F32, size).fill((byte) 0xff);
             long bytes = scratch(w, threads, arena);
             MemorySegment scratch = arena.allocate(bytes, 64).fill((byte) 0xff);
-            WinogradKernels.weights(w.write(arena), x, w.channels + gap, norm, dy, w.outChannels + dyGap, dw, scratch,
+            WinogradKernels.weights(w.write(arena), x, w.channels + gap, norm, dy, w.outChannels + dyGap, owed, dw,
+                    scratch,
                     bytes);
             return floats(dw, size);
         }

@@ -102,22 +102,29 @@ final class ConvKernels {
                 || Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), v -> DType.BF16));
     }
 
-    /** Whether our kernel of a node in bf16 settles that operand: dy of a convolution with one tap or of few channels. */
+    /** Whether our kernel of a node in bf16 settles that operand: dy. */
     static boolean settles(Node n, int operand) {
         Operands site = Operands.of(n);
         return switch (site.op()) {
-            case Conv.BackwardData d -> d.window().volume() == 1 && n.in(operand).equals(site.dy())
-                    && PointwiseConv.serves(d.window(), d.groups(), d.x().dim(1), site.dy().shape().dim(1));
+            case Conv.BackwardData d -> n.in(operand).equals(site.dy()) && settles(d, site);
             case Conv.BackwardWeights w -> !w.bias() && n.in(operand).equals(site.operand(1)) && settles(w, site);
             default -> false;
         };
+    }
+
+    private static boolean settles(Conv.BackwardData d, Operands site) {
+        Value dy = site.dy();
+        if (d.window().volume() == 1)
+            return PointwiseConv.serves(d.window(), d.groups(), d.x().dim(1), dy.shape().dim(1));
+        return Winograd.serves(d.window(), d.groups(), dy, site.node().out(0), v -> DType.BF16);
     }
 
     private static boolean settles(Conv.BackwardWeights w, Operands site) {
         Shape x = site.x().shape();
         Shape y = site.operand(1).shape();
         if (w.window().volume() == 1) return PointwiseConv.servesWeights(w.window(), w.groups(), x.dim(1), y.dim(1));
-        return site.norm().isEmpty() && StemConv.serves(w.window(), w.groups(), false, x, y);
+        return StemConv.serves(w.window(), w.groups(), false, x, y) || (Winograd.paysForWeights(y, w.weight())
+                && Winograd.serves(w.window(), w.groups(), site.x(), site.operand(1), v -> DType.BF16));
     }
 
     /** The kernel of an op that does more on the way, for what {@link #joinsNorm}, {@link #measures} and {@link #settles} allow. */

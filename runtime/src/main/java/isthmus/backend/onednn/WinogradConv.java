@@ -26,6 +26,7 @@ final class WinogradConv {
         return new OwnKernel("winograd", bytes, (a, arena) -> {
             MemorySegment window = Windows.write(arena, op.window(), site.x().shape(), n.out(0).shape(), 1);
             MemorySegment x = a.of(site.x());
+            long ldx = a.stride(site.x());
             MemorySegment norm = site.norm(a, arena);
             MemorySegment w = a.of(site.operand(1));
             MemorySegment b = op.bias() ? a.of(site.operand(2)) : MemorySegment.NULL;
@@ -34,8 +35,8 @@ final class WinogradConv {
             MemorySegment mean = site.mean(a);
             MemorySegment variance = site.variance(a);
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, x, norm, w, false, b, y, ldy, mean, variance,
-                    MemorySegment.NULL, scratch, bytes);
+            return () -> WinogradKernels.winograd(window, x, ldx, norm, MemorySegment.NULL, w, false, b, y, ldy, mean,
+                    variance, MemorySegment.NULL, scratch, bytes);
         });
     }
 
@@ -54,13 +55,16 @@ final class WinogradConv {
         return new OwnKernel("winograd", bytes, (a, arena) -> {
             MemorySegment window = Windows.write(arena, turned, site.dy().shape(), n.out(0).shape(), 1);
             MemorySegment dy = a.of(site.dy());
+            long lddy = a.stride(site.dy());
+            MemorySegment owed = site.owed(a, arena);
             MemorySegment w = a.of(site.weight());
             MemorySegment dx = a.of(n.out(0));
             long lddx = a.stride(n.out(0));
             MemorySegment gradient = site.gradient(a, arena);
             MemorySegment scratch = a.scratch();
-            return () -> WinogradKernels.winograd(window, dy, MemorySegment.NULL, w, true, MemorySegment.NULL, dx,
-                    lddx, MemorySegment.NULL, MemorySegment.NULL, gradient, scratch, bytes);
+            return () -> WinogradKernels.winograd(window, dy, lddy, MemorySegment.NULL, owed, w, true,
+                    MemorySegment.NULL,
+                    dx, lddx, MemorySegment.NULL, MemorySegment.NULL, gradient, scratch, bytes);
         });
     }
 
@@ -86,13 +90,15 @@ final class WinogradConv {
             long ldx = a.stride(site.x());
             MemorySegment norm = site.norm(a, arena);
             MemorySegment dy = a.of(to);
+            long lddy = a.stride(to);
+            MemorySegment owed = site.owed(a, arena);
             MemorySegment dw = a.of(n.out(0));
             MemorySegment db = op.bias() ? a.of(n.out(1)) : MemorySegment.NULL;
             MemorySegment scratch = a.scratch();
             return () -> {
-                WinogradKernels.weights(window, x, ldx, norm, dy, channels, dw, scratch, bytes);
+                WinogradKernels.weights(window, x, ldx, norm, dy, lddy, owed, dw, scratch, bytes);
                 if (op.bias())
-                    Kernels.columnSum(code(DType.BF16), dy, channels, db,
+                    Kernels.columnSum(code(DType.BF16), dy, lddy, db,
                             to.shape().elements() / channels, channels);
             };
         });
