@@ -73,20 +73,48 @@ INLINE void measure_pixel(flow *f, __m512i words) {
     f->product[1] += odd * odd;
 }
 
-/* BLOCK channels from the c-th on of a pixel. */
-INLINE void write_pixel(const output *o, int mode, flow *f, int64_t pixel, int64_t c, lanes low, lanes high) {
+/* Pixels from a channel on, so many bytes apart. */
+typedef struct rows {
+    char *at;
+    int64_t ld;
+} rows;
+
+INLINE rows rows_of(const void *pixels, int64_t ld, int64_t c) { return (rows){(char *)pixels + 2 * c, 2 * ld}; }
+
+/* What a block of channels is made from and where it goes; x and add as the norm's gradient has them. */
+typedef struct ends {
+    rows x, add, y;
+    int added, stream;
+} ends;
+
+INLINE ends ends_of(const output *o, int64_t c) {
+    const ist_norm_gradient *g = o->gradient;
+    ends e = {.y = rows_of(o->y, o->ldy, c), .stream = o->stream};
+    if (!g) return e;
+    e.x = rows_of(g->x, g->ldx, c);
+    e.added = g->add != NULL;
+    if (e.added) e.add = rows_of(g->add, g->ldadd, c);
+    return e;
+}
+
+/* A block of channels of a pixel. */
+INLINE void write_pixel(const ends *e, int mode, flow *f, int64_t pixel, lanes low, lanes high) {
     if (mode == NORM || mode == NORM_RELU) {
-        const ist_norm_gradient *g = o->gradient;
-        __m512i x = _mm512_loadu_si512((const uint16_t *)g->x + pixel * g->ldx + c), add = _mm512_setzero_si512();
-        if (g->add) add = _mm512_loadu_si512((const uint16_t *)g->add + pixel * g->ldadd + c);
-        low = norm_gradient_of(low, channels_of(x, 0), channels_of(add, 0), f->low, mode == NORM_RELU, f->sum, f->product);
-        high = norm_gradient_of(high, channels_of(x, LANES), channels_of(add, LANES), f->high, mode == NORM_RELU,
-                                f->sum + 1, f->product + 1);
+        __m512i x = _mm512_loadu_si512(e->x.at + pixel * e->x.ld);
+        lanes adds[2] = {{0}};
+        if (e->added) {
+            __m512i add = _mm512_loadu_si512(e->add.at + pixel * e->add.ld);
+            adds[0] = channels_of(add, 0);
+            adds[1] = channels_of(add, LANES);
+        }
+        low = norm_gradient_of(low, channels_of(x, 0), adds[0], f->low, mode == NORM_RELU, f->sum, f->product);
+        high = norm_gradient_of(high, channels_of(x, LANES), adds[1], f->high, mode == NORM_RELU, f->sum + 1,
+                                f->product + 1);
     }
-    void *to = o->y + pixel * o->ldy + c;
+    void *to = e->y.at + pixel * e->y.ld;
     __m512i words = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
     if (mode == MEASURE) measure_pixel(f, words);
-    if (o->stream) _mm512_stream_si512(to, words);
+    if (e->stream) _mm512_stream_si512(to, words);
     else _mm512_storeu_si512(to, words);
 }
 
@@ -100,6 +128,7 @@ typedef struct result {
 /* Adds to the sums in f. */
 INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const result *r) {
     flow here = *f; /* in registers */
+    const ends e = ends_of(o, r->c);
     lanes bias[2] = {{0}};
     if (o->bias) {
         bias[0] = lanes_at(o->bias + r->c);
@@ -116,10 +145,10 @@ INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const 
                 low[i] += bias[0];
                 high[i] += bias[1];
             }
-        write_pixel(o, mode, &here, at, r->c, low[0], high[0]);
-        if (right) write_pixel(o, mode, &here, at + right, r->c, low[1], high[1]);
-        if (below) write_pixel(o, mode, &here, at + below, r->c, low[2], high[2]);
-        if (right && below) write_pixel(o, mode, &here, at + right + below, r->c, low[3], high[3]);
+        write_pixel(&e, mode, &here, at, low[0], high[0]);
+        if (right) write_pixel(&e, mode, &here, at + right, low[1], high[1]);
+        if (below) write_pixel(&e, mode, &here, at + below, low[2], high[2]);
+        if (right && below) write_pixel(&e, mode, &here, at + right + below, low[3], high[3]);
     }
     *f = here;
 }
