@@ -65,11 +65,11 @@ INLINE norm_lanes unpacked_norm(const norm_input *n, int64_t c, int odd) {
     return (norm_lanes){unpacked(n->mean + c, odd), unpacked(n->factor + c, odd), unpacked(n->beta + c, odd)};
 }
 
-/* The block of channels from c on of `count` pixels from x on, all in the picture. What will be read of the next block is
- * brought nearer: the processor itself foresees only what lies end to end. */
+/* The block of channels from c on of `count` pixels from x on, all in the picture. What will be read of the next block, or
+ * of the next line, is brought nearer: the processor itself foresees only what lies end to end. */
 INLINE void fill_normed(int relu, const pictures *p, const uint16_t *x, int64_t c, int64_t count, uint16_t *to) {
     norm_lanes low = unpacked_norm(p->norm, c, 0), high = unpacked_norm(p->norm, c, 1);
-    int64_t ld = p->ld, next = c + BLOCK < p->channels ? BLOCK : 0;
+    int64_t ld = p->ld, next = c + BLOCK < p->channels ? BLOCK : p->size[2] * ld - c;
     x += c;
     for (int64_t i = 0; i < count; i++, x += ld, to += BLOCK) {
         _mm_prefetch((const char *)(x + next), _MM_HINT_T0);
