@@ -70,6 +70,7 @@ INLINE void multiply(int rows, const run *runs, int64_t count, int64_t pairs, in
         UNROLL for (int i = 0; i < 2; i++) _mm512_storeu_ps(sums + r * BLOCK + i * LANES, sum[r][i]);
 }
 
+/* The lines that are fetched next. */
 INLINE void find_lines(next *n) {
     if (n->of_x.left == 0) next_line(&n->x, &n->of_x);
     if (n->of_dy.left == 0) next_line(&n->dy, &n->of_dy);

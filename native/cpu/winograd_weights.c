@@ -102,7 +102,7 @@ static void multiply_turn(const job *j, int64_t t, int64_t pairs, meanwhile *m) 
     }
 }
 
-/* A chunk of tiles that are one plane under one tap. */
+/* A chunk of tiles that are one plane under one tap: each row of points of each part of the block in turn. */
 static void work_flat(const job *j, int64_t number) {
     const cut *s = &j->s;
     chunk k = chunk_of(s, number);
@@ -112,7 +112,7 @@ static void work_flat(const job *j, int64_t number) {
     fill_lines(j, &x, &k, 0);
     for (int64_t i = 0; i < 2 * k.high; i++) strips[i] = strip_at(j, &x, &k, i);
     meanwhile m = {.ahead = next_of(j, number, 1, 1), .line = line_size(s), .wide = k.wide};
-    int64_t turns = over(j->in, s->sub) * s->lines, pairs = k.high * k.wide;
+    int64_t turns = over(j->in, s->sub) * s->lines, pairs = k.high * k.wide, each = m.ahead.of_dy.each;
     for (int64_t t = 0; t <= turns; t++) {
         if (t < turns) {
             m.strips = strips;
@@ -122,6 +122,8 @@ static void work_flat(const job *j, int64_t number) {
             m.left = pairs;
             next_strips(&m);
         }
+        /* Where dy's pixels lie far apart they share few places of the second cache: fetched early they would not stay. */
+        m.ahead.of_dy.each = 2 * t > turns ? 2 * each : 0;
         if (t > 0) multiply_turn(j, t - 1, pairs, &m);
         else transform_alone(&m);
     }
