@@ -2,8 +2,8 @@
  * Convolution in bf16 by Winograd's F(2x2,3x3), for processors whose bf16 products are the limit (AVX-512 BF16; with AMX
  * they are not). For each of the 16 points of a transformed tile: tiles x channels times channels x output channels, summed
  * in float32. Tiles are transformed a chunk at a time, which stays in the second cache, and multiplied a group at a time,
- * whose sums stay in the first one until they are transformed and written; or a group is transformed between the products of the
- * one before it (winograd_woven.h).
+ * whose sums stay in the first one until they are transformed and written; or a group is transformed between the
+ * products of the one before it (winograd_woven.h).
  *
  * A sum does not depend on how the work is cut, so neither do its bits on the number of threads; those through a norm's
  * backward pass, over pixels, are summed by groups.
