@@ -173,6 +173,9 @@ typedef struct strip {
     settling s;
 } strip;
 
+/* Rows are fetched so many tiles before their products begin. With one, those that do not begin at 128 bytes came too late. */
+#define TILES_AHEAD 3
+
 /* What is in the strip is not kept in registers over this point: there the compiler kept it in those of vectors. */
 #define IN_MEMORY(r) __asm__ volatile("" : "+m"(*(r)) : : "memory")
 
@@ -190,9 +193,9 @@ INLINE void fetch_row(int mode, int add, strip *r) {
     advance(mode, add, &r->next, &r->apart);
 }
 
-/* Takes the products of row p of the window's tile out of the sums, and begins those of the next row. */
-INLINE void turn(int mode, int add, int p, strip *r, lanes s[TILE][2], totals *sums) {
-    lanes d[2] = {s[p][0], s[p][1]};
+/* Takes the products of the window's first row, which is row p of its tile, out of the sums, and begins those of the next row. */
+INLINE void turn(int mode, int add, int64_t p, strip *r, lanes s[TILE][2], totals *sums) {
+    lanes d[2] = {s[0][0], s[0][1]};
     if (r->first)
         UNROLL for (int h = 0; h < 2; h++) {
             _mm512_storeu_ps(r->begun + p * BLOCK + 16 * h, (__m512)d[h]);
@@ -200,11 +203,13 @@ INLINE void turn(int mode, int add, int p, strip *r, lanes s[TILE][2], totals *s
         }
     if (p < r->w.rows) finish(mode, add, d, r->w.at, r->w.norms, sums);
     advance(mode, add, &r->w.at, &r->apart);
-    UNROLL for (int h = 0; h < 2; h++) s[p][h] = lanes_at(r->from + p * BLOCK + 16 * h);
+    UNROLL for (int i = 0; i < TILE - 1; i++)
+        UNROLL for (int h = 0; h < 2; h++) s[i][h] = s[i + 1][h];
+    UNROLL for (int h = 0; h < 2; h++) s[TILE - 1][h] = lanes_at(r->from + p * BLOCK + 16 * h);
 }
 
-/* Part p of the sums of TILE rows, of which the last is row p of its tile. */
-INLINE void step(int mode, int add, int p, strip *r, lanes s[TILE][2], totals *sums) {
+/* Part p of the sums of the window's rows, the last of which is row p of its tile. */
+INLINE void step(int mode, int add, int64_t p, strip *r, lanes s[TILE][2], totals *sums) {
     turn(mode, add, p, r, s, sums);
     IN_MEMORY(r);
     fetch_row(mode, add, r);
@@ -223,7 +228,7 @@ INLINE void step(int mode, int add, int p, strip *r, lanes s[TILE][2], totals *s
                 int32_t pair;
                 memcpy(&pair, (i < TILE / 2 ? row : lower) + i % (TILE / 2) * ld + 4 * q, 4);
                 __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-                lanes *to = s[(p + 1 + i) % TILE];
+                lanes *to = s[i];
                 to[0] = (lanes)_mm512_dpbf16_ps((__m512)to[0], x, w0);
                 to[1] = (lanes)_mm512_dpbf16_ps((__m512)to[1], x, w1);
             }
@@ -240,7 +245,9 @@ INLINE void add_part(strip *r, totals *s) {
 }
 
 /* Tiles of rows of dy times a block of w, which begins at `column`. The first round reads dy at `head`: the strip's last
- * TILE - 1 rows, then its first TILE; the others at `rows`. w: where the strip is finished. */
+ * TILE - 1 rows, then its first TILE; the others at `rows`. w: where the strip is finished; after: where the next one is. The
+ * steps are a loop, though sums must move on for it: with eight places in the code that read x and dx the processor does not see
+ * where these go, and fetches little of them by itself. */
 INLINE void multiply(int mode, int add, strip *r, int64_t tiles, const char *head, const char *rows, const char *column,
                      const waiting *w, place after) {
     static const float zeros[TILE * BLOCK];
@@ -252,15 +259,9 @@ INLINE void multiply(int mode, int add, strip *r, int64_t tiles, const char *hea
         r->row = t ? rows + (t * TILE - TILE + 1) * r->ld : head;
         r->column = column;
         r->from = t + 1 < tiles ? zeros : r->begun;
-        r->next = t + 1 < tiles ? moved(w->at, &r->apart, (t + 1) * TILE, 0) : after;
-        step(mode, add, 0, r, s, &sums);
-        step(mode, add, 1, r, s, &sums);
-        step(mode, add, 2, r, s, &sums);
-        step(mode, add, 3, r, s, &sums);
-        step(mode, add, 4, r, s, &sums);
-        step(mode, add, 5, r, s, &sums);
-        step(mode, add, 6, r, s, &sums);
-        step(mode, add, 7, r, s, &sums);
+        int64_t ahead = t + TILES_AHEAD - tiles;
+        r->next = ahead < 0 ? moved(w->at, &r->apart, (t + TILES_AHEAD) * TILE, 0) : moved(after, &r->apart, ahead * TILE, 0);
+        _Pragma("GCC unroll 1") for (int64_t p = 0; p < TILE; p++) step(mode, add, p, r, s, &sums);
         if (t) continue;
         if (mode != PLAIN) add_part(r, &sums);
         r->w = *w;
