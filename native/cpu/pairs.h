@@ -44,6 +44,13 @@ INLINE __m512i norm_split(__m512i x, const norm_words *n) {
     return (__m512i)_mm512_cvtne2ps_pbh(odd, even);
 }
 
+/* What a column is owed, as owed_words, but at any address. */
+#define OWED_FLOATS (2 * WORDS)
+
+INLINE owed_words owed_words_of(const float *v) {
+    return (owed_words){{lanes_at(v), lanes_at(v + 16)}, {lanes_at(v + 32), lanes_at(v + 48)}};
+}
+
 /* What is done to pixels on the way: nothing; a norm; or they are paid what they are owed. */
 enum { PLAIN, NORMAL, OWED };
 
@@ -53,25 +60,27 @@ enum { PLAIN, NORMAL, OWED };
  * once fill the queue that the products' own operands come through.
  */
 typedef struct packing {
-    norm_words norm;        /* of the only column */
-    const owed_words *owed; /* of each column */
+    norm_words norm;           /* of the only column */
+    const float *owed;         /* of each column: [columns, OWED_FLOATS] */
     const uint16_t *from, *of; /* the next pixels, and what they are owed for */
     int64_t ld, ld_of;         /* from one pixel to the next */
     int64_t ahead, ahead_of;   /* from the next pixels to those fetched meanwhile */
     int64_t after;             /* instead of `ahead` in the last `lead` steps: something else comes then */
     int64_t lead, steps;       /* steps that are left */
-    int64_t column, columns, back; /* back: from the last column to the first one */
-    int odd;              /* in the last row of steps there is one pixel */
-    __mmask32 some, last; /* which channels are in this column and in the last one */
-    char *to;             /* the pairs of the first half of a column; */
-    int64_t high, pitch;  /* the other half is `high` bytes behind, a row of steps `pitch` behind the last column */
+    int64_t column, columns;
+    int64_t back;              /* from the last column to the first one */
+    int odd;                   /* in the last row of steps there is one pixel */
+    __mmask32 some, last;      /* which channels are in this column and in the last one */
+    char *to;                  /* the pairs of the first half of a column; */
+    int64_t high, pitch;       /* the other half is `high` bytes behind, a row of steps `pitch` behind the last column */
 } packing;
 
 INLINE __m512i pack_pixel(const packing *p, int how, int64_t pixel) {
     __m512i v = _mm512_maskz_loadu_epi16(p->some, p->from + pixel * p->ld);
     if (how == NORMAL) return norm_split(v, &p->norm);
     if (how == PLAIN) return v;
-    return settle_split(v, _mm512_maskz_loadu_epi16(p->some, p->of + pixel * p->ld_of), p->owed[p->column]);
+    __m512i of = _mm512_maskz_loadu_epi16(p->some, p->of + pixel * p->ld_of);
+    return settle_split(v, of, owed_words_of(p->owed + p->column * OWED_FLOATS));
 }
 
 INLINE void fetch_two(const uint16_t *at, int64_t ld) {

@@ -93,9 +93,9 @@ typedef struct job {
     cut s;
     const uint16_t *x, *dy;
     int64_t ldx;
-    const norm_input *norm;  /* NULL: none */
-    const ist_owed *owed;    /* NULL: nothing */
-    const owed_words *columns; /* what each column of each group is owed */
+    const norm_input *norm; /* NULL: none */
+    const ist_owed *owed;   /* NULL: nothing */
+    const float *columns;   /* what each column of each group is owed */
     float *dw, *slices;
 } job;
 
@@ -167,7 +167,7 @@ static void start_dy(const job *j, pack *p, const chunk *at) {
     if (!j->owed) return;
     dy->of = (const uint16_t *)j->owed->x + at->pixel * j->owed->ldx + first, dy->ld_of = j->owed->ldx;
     dy->ahead_of = DY_LEAD * dy->ld_of;
-    dy->owed = j->columns + at->group * s->columns;
+    dy->owed = j->columns + at->group * s->columns * OWED_FLOATS;
 }
 
 static void swap(char *two[2]) {
@@ -210,8 +210,8 @@ INLINE void add_products(__m512 s[ROWS][2], const char *d, const char *x) {
     }
 }
 
-/* A tile of d' x over so many pairs, and at each run so many steps of packing: there must be so many. That is a constant, as
- * is how: what asks in this loop is seen to cost more than the steps. Where sums go is fetched, a line at a run: all at once
+/* A tile of d' x over so many pairs, and at each run so many steps of packing, which must be there. Both that and how are
+ * constants: a branch in this loop is seen to cost more than a step. Where sums go is fetched, a line at a run: all at once
  * take longer than the products hide. */
 INLINE void multiply(const char *d, const char *x, int64_t pairs, const place *to, packing *next, int steps, int how) {
     __m512 s[ROWS][2];
@@ -329,10 +329,11 @@ static void gradient(const job *all, int64_t threads, char *room) {
 }
 
 /* What the columns of all groups are owed. */
-static void owe(const ist_owed *owed, const cut *s, owed_words *to) {
+static void owe(const ist_owed *owed, const cut *s, float *to) {
     for (int64_t i = 0; i < s->groups * s->columns; i++) {
         int64_t k = i / s->columns * s->parts * ROWS + i % s->columns * WORDS;
-        to[i] = owed_words_at(owed, k, s->k - k);
+        owed_words words = owed_words_at(owed, k, s->k - k);
+        memcpy(to + i * OWED_FLOATS, &words, sizeof words);
     }
 }
 #endif
@@ -351,8 +352,8 @@ int KERNEL(pointwise_backward_weights)(const void *x, int64_t ldx, const ist_nor
     char *factors = (char *)scratch + slice_bytes(&s), *columns = factors + factor_bytes(&s);
     norm_input how;
     if (norm) how = norm_input_of(norm, c, (float *)factors);
-    if (owed) owe(owed, &s, (owed_words *)columns);
-    job all = {s, x, dy, ldx, norm ? &how : NULL, owed, (const owed_words *)columns, dw, scratch};
+    if (owed) owe(owed, &s, (float *)columns);
+    job all = {s, x, dy, ldx, norm ? &how : NULL, owed, (const float *)columns, dw, scratch};
     gradient(&all, threads, columns + owed_bytes(&s));
 #else
     (void)x, (void)dy, (void)dw, (void)scratch;
