@@ -1,7 +1,9 @@
 package isthmus.cli;
 
+import isthmus.graph.Rewrite;
 import isthmus.graph.Rewrites;
 import isthmus.profile.Workload;
+import java.util.Iterator;
 import java.util.List;
 import picocli.CommandLine.Option;
 
@@ -25,10 +27,15 @@ final class WorkloadOptions {
     @Option(names = "--optimizer", paramLabel = "NAME", description = "sgd, adam or adamw. Default: adamw.")
     private String optimizer = "adamw";
 
-    @Option(names = "--without", split = ",", paramLabel = "REWRITE", description = "Leave out rewrites of the compiler, to see what"
-            + " they give: norm-fusion, pool-first, shared-statistics, gradient-sums, squeeze-excite,"
-            + " linear-relu, recompute, channel-blocks, in-place; or all.")
+    @Option(names = "--without", split = ",", paramLabel = "REWRITE", completionCandidates = RewriteNames.class, description = "Leave out rewrites of the compiler, to see what"
+            + " they give: ${COMPLETION-CANDIDATES}; or all.")
     private List<String> without = List.of();
+
+    /** What the help lists. */
+    private static final class RewriteNames implements Iterable<String> {
+        @Override
+        public Iterator<String> iterator() { return Rewrite.options().iterator(); }
+    }
 
     Workload of(String model) {
         try {

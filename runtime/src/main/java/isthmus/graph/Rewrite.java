@@ -19,7 +19,7 @@ public enum Rewrite {
     SQUEEZE_EXCITE,
     /** ReLU at the end of a linear layer's matrix product; see {@link FuseLinear}. */
     LINEAR_RELU,
-    /** Batch normalisation on the way into a convolution or an average, its backward pass on the way back; see {@link JoinNorms}. */
+    /** Batch normalisation on the way into a convolution or a pool, its backward pass on the way back; see {@link JoinNorms}. */
     NORMS_ON_THE_WAY,
     /** Statistics of a convolution's result while it is written; see {@link JoinStatistics}. */
     STATISTICS_ON_THE_WAY,
