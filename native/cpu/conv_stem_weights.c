@@ -124,14 +124,6 @@ INLINE void write_split(__m512i a, __m512i b, char *to) {
     _mm512_storeu_si512(to + 64, _mm512_or_si512(_mm512_srli_epi32(a, 16), _mm512_and_si512(high, b)));
 }
 
-/* The same with what they are owed paid, to the bits of ist_settle. */
-INLINE floats settled(__m512i d, __m512i x, owed_words o) {
-    floats to = floats_of(d), of = floats_of(x);
-    to.even += (lanes)_mm512_fmadd_ps((__m512)of.even, (__m512)o.slope.even, (__m512)o.shift.even);
-    to.odd += (lanes)_mm512_fmadd_ps((__m512)of.odd, (__m512)o.slope.odd, (__m512)o.shift.odd);
-    return to;
-}
-
 /* Word i of the lower half, then of the upper one. */
 INLINE __m512i zip_order(void) {
     uint16_t at[WORDS];

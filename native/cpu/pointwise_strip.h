@@ -4,7 +4,7 @@
  * A sum is cut in TILE parts, and the TILE rows that are summed at a time do not begin together: row t of a tile begins with
  * part t, comes to the last one, takes the first ones and is finished when its turn comes again, from registers, while the
  * others go on. So what is done beside the products is spread among them as evenly as can be, which is what hides it: done for
- * all rows at once it takes three times as long. At each step one row is finished, one begins in its place, and the window of
+ * all rows at once it does not. At each step one row is finished, one begins in its place, and the window of
  * rows that are summed moves on by one.
  *
  * The rows before the first of a strip are its last ones: what they have summed in the first round is kept until they come.

@@ -39,11 +39,17 @@ INLINE owed_words owed_words_at(const ist_owed *o, int64_t j, int64_t count) {
     return (owed_words){split_floats(o->slope + j, count), split_floats(o->shift + j, count)};
 }
 
-/* d + slope x + shift with the bits of ist_settle, even channels before odd ones. */
-INLINE __m512i settle_split(__m512i d, __m512i x, owed_words o) {
+/* d + slope x + shift; rounded, the bits of ist_settle. */
+INLINE floats settled(__m512i d, __m512i x, owed_words o) {
     floats to = floats_of(d), of = floats_of(x);
     to.even += (lanes)_mm512_fmadd_ps((__m512)of.even, (__m512)o.slope.even, (__m512)o.shift.even);
     to.odd += (lanes)_mm512_fmadd_ps((__m512)of.odd, (__m512)o.slope.odd, (__m512)o.shift.odd);
+    return to;
+}
+
+/* The same as bf16, even channels before odd ones. */
+INLINE __m512i settle_split(__m512i d, __m512i x, owed_words o) {
+    floats to = settled(d, x, o);
     return (__m512i)_mm512_cvtne2ps_pbh((__m512)to.odd, (__m512)to.even);
 }
 #endif

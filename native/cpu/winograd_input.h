@@ -95,18 +95,21 @@ INLINE void put_mixed(uint16_t *to, floats v) {
     _mm512_storeu_si512(to, _mm512_permutexvar_epi16(_mm512_loadu_si512(order), words));
 }
 
+/* BLOCK channels at x, normalised: no less than `least`. */
+INLINE void normalise_block(const uint16_t *x, norm_lanes even, norm_lanes odd, __m512 least, uint16_t *to) {
+    floats v = floats_of(_mm512_loadu_si512(x));
+    v.even = _mm512_max_ps(least, (__m512)norm_of((lanes)v.even, even, 0));
+    v.odd = _mm512_max_ps(least, (__m512)norm_of((lanes)v.odd, odd, 0));
+    put_mixed(to, v);
+}
+
 /* BLOCK channels, the c-th of all on, of `count` pixels from number `pixel` on. */
 static void normalise(const input *in, int64_t c, int64_t pixel, int64_t count, uint16_t *to) {
     const norm_input *n = &in->norm.numbers;
     const uint16_t *x = in->x + pixel * in->ldx + c;
     norm_lanes even = norm_lanes_at(n, c), odd = norm_lanes_at(n, c + LANES);
     __m512 least = _mm512_set1_ps(in->norm.least);
-    for (; count > 0; count--, x += in->ldx, to += BLOCK) {
-        floats v = floats_of(_mm512_loadu_si512(x));
-        v.even = _mm512_max_ps(least, (__m512)norm_of((lanes)v.even, even, 0));
-        v.odd = _mm512_max_ps(least, (__m512)norm_of((lanes)v.odd, odd, 0));
-        put_mixed(to, v);
-    }
+    for (; count > 0; count--, x += in->ldx, to += BLOCK) normalise_block(x, even, odd, least, to);
 }
 
 /* The same with what it is owed; the bits that ist_settle would have stored. */

@@ -22,7 +22,6 @@ static int64_t ring_bytes(const ist_window *w, const tiling *t) { return 2 * (ri
 
 #if defined(__AVX512BF16__)
 
-
 /* Where a thread stands. */
 typedef struct weave {
     const input *in;
@@ -83,16 +82,10 @@ INLINE block block_at(const weave *s, int64_t c) {
 }
 
 INLINE void normalise_pixel(block *b) {
-    uint16_t order[BLOCK];
-    for (int i = 0; i < BLOCK; i++) order[i] = (uint16_t)(i / 2 + i % 2 * LANES);
     norm_lanes even = {lanes_at(b->mean), lanes_at(b->factor), lanes_at(b->beta)};
     norm_lanes odd = {lanes_at(b->mean + LANES), lanes_at(b->factor + LANES), lanes_at(b->beta + LANES)};
-    __m512 least = _mm512_set1_ps(b->least);
-    floats v = floats_of(_mm512_loadu_si512(b->x));
-    v.even = _mm512_max_ps(least, (__m512)norm_of((lanes)v.even, even, 0));
-    v.odd = _mm512_max_ps(least, (__m512)norm_of((lanes)v.odd, odd, 0));
-    _mm512_storeu_si512(b->ring + (b->pixel++ & b->mask) * 2 * BLOCK,
-                        _mm512_permutexvar_epi16(_mm512_loadu_si512(order), (__m512i)_mm512_cvtne2ps_pbh(v.odd, v.even)));
+    uint16_t *to = (uint16_t *)(b->ring + (b->pixel++ & b->mask) * 2 * BLOCK);
+    normalise_block(b->x, even, odd, _mm512_set1_ps(b->least), to);
     b->x += b->ld;
 }
 
