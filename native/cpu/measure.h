@@ -60,8 +60,8 @@ INLINE void measure_rows(const measure *m, int64_t c, const uint16_t *y, int64_t
     memcpy(part + 48, &odds, 64);
 }
 
-/* The same for an even number of rows that are in registers still: reading them back waits for the stores. Squares of two rows
- * are added at once. */
+/* The same for an even number of rows that are in registers still: reading them back waits for the stores. Squares of two
+ * rows are added at once. */
 INLINE void measure_words(const measure *m, int64_t c, const __m512i *y, int rows) {
     float *part = m->part + 2 * c;
     lanes even = lanes_at(part), odd = lanes_at(part + 16);
