@@ -63,9 +63,9 @@ static cut cut_of(const ist_window *w) {
     return s;
 }
 
-/* Floats of packed weights, and of what one thread works in: gathered terms, sums and what these rounded away. */
-static int64_t packed_size(const cut *s) { return s->blocks * s->terms * COLUMNS; }
-static int64_t thread_size(const cut *s) { return s->panel * PIXELS * (STRIDE + 2 * s->group * COLUMNS); }
+/* Bytes of packed weights, and of what one thread works in: gathered terms, sums and what these rounded away. */
+static int64_t packed_bytes(const cut *s) { return 4 * s->blocks * s->terms * COLUMNS; }
+static int64_t thread_bytes(const cut *s) { return room_bytes(4 * s->panel * PIXELS * (STRIDE + 2 * s->group * COLUMNS)); }
 
 static int dense_check(const char *call, const ist_window *w) {
     int status = window_check(call, w);
@@ -81,7 +81,7 @@ int KERNEL(conv_dense_scratch)(const ist_window *window, int64_t threads, int64_
     if (status) return status;
     REQUIRE(threads > 0, "%s: %lld threads", __func__, (long long)threads);
     cut s = cut_of(window);
-    *bytes = 4 * (packed_size(&s) + threads * thread_size(&s));
+    *bytes = packed_bytes(&s) + threads * thread_bytes(&s);
     return IST_OK;
 }
 
@@ -325,13 +325,13 @@ int KERNEL(conv_dense)(const ist_window *window, const float *x, const float *w,
     if (status) return status;
     cut s = cut_of(window);
     if (s.pixels == 0) return IST_OK;
-    int64_t threads = min64((bytes / 4 - packed_size(&s)) / thread_size(&s), omp_get_max_threads());
+    int64_t threads = min64((bytes - packed_bytes(&s)) / thread_bytes(&s), omp_get_max_threads());
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
-            (long long)(4 * (packed_size(&s) + thread_size(&s))));
+            (long long)(packed_bytes(&s) + thread_bytes(&s)));
     if (s.pixels * s.terms * window->out_channels < IST_SERIAL_BELOW) threads = 1;
     float *packed = scratch;
     job all = {window, s, x, x + window->batch * volume(window->in) * window->channels, packed, bias, y,
-               packed + packed_size(&s), NULL};
+               NULL, NULL};
     int64_t pieces = s.blocks * over(window->channels, PACK_CHANNELS);
     /* Where there are few tiles, the channels are shared among the threads as well. */
     int64_t parts = min64(s.blocks, over(4 * threads, s.tiles));
@@ -341,7 +341,7 @@ int KERNEL(conv_dense)(const ist_window *window, const float *x, const float *w,
         pack(window, &s, w, packed, from, to);
         PRAGMA(omp barrier)
         job mine = all;
-        mine.panel += omp_get_thread_num() * thread_size(&s);
+        mine.panel = (float *)room_in((char *)scratch + packed_bytes(&s), thread_bytes(&s));
         mine.sums = mine.panel + s.panel * PIXELS * STRIDE;
         share(s.tiles * parts, 1, &from, &to);
         work(&mine, parts, from, to);

@@ -33,7 +33,7 @@ static int64_t weight_bytes(const cut *c) { return c->s.blocks * c->pairs * 4 * 
 static int64_t shared_bytes(const cut *c) { return weight_bytes(c) + whole(8 * c->pairs, 64); }
 static int64_t band_bytes(const cut *c) { return (c->doubled + BAND) * pair_line_bytes(&c->s); }
 static int64_t thread_bytes(const cut *c) {
-    return band_bytes(c) + measure_bytes(c->s.blocks * BLOCK);
+    return room_bytes(measure_bytes(c->s.blocks * BLOCK) + band_bytes(c));
 }
 
 int KERNEL(conv_stem_scratch)(const ist_window *window, int64_t threads, int64_t *bytes) {
@@ -175,17 +175,16 @@ static void work(job *j, int64_t from, int64_t to) {
     }
 }
 
-/* room: each thread's statistics, then each thread's lines. */
-static void convolve(const job *all, int64_t threads, char *room) {
-    int64_t k = all->w->out_channels, statistics = measure_bytes(k);
+static void convolve(const job *all, int64_t threads, char *rooms) {
     PRAGMA(omp parallel num_threads((int)threads)) {
-        int64_t from, to, thread = omp_get_thread_num();
+        int64_t from, to, k = all->w->out_channels;
         share(all->c.pairs, 1, &from, &to);
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.m = measure_in(room + thread * statistics, k);
-        mine.band = room + threads * statistics + thread * (thread_bytes(&mine.c) - statistics);
+        char *room = room_in(rooms, thread_bytes(&mine.c));
+        mine.m = measure_in(room, k);
+        mine.band = room + measure_bytes(k);
         share(mine.c.s.lines, 1, &from, &to);
         work(&mine, from, to);
     }
@@ -203,9 +202,9 @@ int KERNEL(conv_stem)(const ist_window *window, const void *x, const float *w, v
 #if defined(__AVX512BF16__)
     job all = {.w = window, .c = c, .x = x, .weights = w, .panels = scratch, .y = y, .measured = mean != NULL,
                .places = (int64_t *)((char *)scratch + weight_bytes(&c))};
-    char *room = (char *)scratch + shared_bytes(&c);
-    convolve(&all, threads, room);
-    if (mean) measure_finish(room, threads, c.s.lines * window->out[2], window->out_channels, mean, variance);
+    char *rooms = (char *)scratch + shared_bytes(&c);
+    convolve(&all, threads, rooms);
+    if (mean) measure_finish(rooms, thread_bytes(&c), threads, c.s.lines * window->out[2], window->out_channels, mean, variance);
 #else
     (void)x, (void)w, (void)y, (void)mean, (void)variance, (void)scratch;
 #endif

@@ -55,7 +55,7 @@ static int64_t block_bytes(const cut *c) { return c->pairs * 4 * BLOCK; }
 static int64_t input_size(const cut *c) { return c->under * pair_line_bytes(&c->s); }
 static int64_t place_bytes(const cut *c) { return whole(8 * c->pairs, 64); }
 static int64_t thread_bytes(const cut *c) {
-    return input_size(c) + c->s.blocks * (2 * block_bytes(c) + 4 * NUMBERS) + place_bytes(c);
+    return room_bytes(input_size(c) + c->s.blocks * (2 * block_bytes(c) + 4 * NUMBERS) + place_bytes(c));
 }
 
 int KERNEL(conv_stem_backward_weights_scratch)(const ist_window *window, int64_t threads, int64_t *bytes) {
@@ -312,11 +312,11 @@ static void add_slices(const job *j, float *dw, int64_t from, int64_t to) {
         }
 }
 
-static void gradient(const job *all, float *dw, int64_t threads, char *room) {
+static void gradient(const job *all, float *dw, int64_t threads, char *rooms) {
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
         job mine = *all;
-        move_in(&mine, room + omp_get_thread_num() * thread_bytes(&all->c));
+        move_in(&mine, room_in(rooms, thread_bytes(&all->c)));
         share(mine.c.slices, 1, &from, &to);
         for (; from < to; from++) work_slice(&mine, from);
         PRAGMA(omp barrier)

@@ -105,13 +105,13 @@ static inline void measure_result(double sum, double square, int64_t rows, float
     *variance = (float)(v < 0 ? 0 : v);
 }
 
-/* From all threads' rooms, which stand end to end. */
-static inline void measure_finish(const void *rooms, int64_t threads, int64_t rows, int64_t k, float *mean,
+/* From what measure_in was given at the start of all threads' rooms of so many bytes. */
+static inline void measure_finish(const void *rooms, int64_t bytes, int64_t threads, int64_t rows, int64_t k, float *mean,
                                   float *variance) {
     for (int64_t j = 0; j < k; j++) {
         double sum = 0, square = 0;
         for (int64_t t = 0; t < threads; t++) {
-            const double *sums = (const double *)((const char *)rooms + t * measure_bytes(k));
+            const double *sums = (const double *)((const char *)rooms + t * bytes + APART);
             sum += sums[j];
             square += sums[k + j];
         }

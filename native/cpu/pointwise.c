@@ -24,11 +24,11 @@ static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
     return (cut){pixels, c, k, over(pixels, TILE), c / BLOCK, k / BLOCK};
 }
 
-/* Bytes of the packed weights, of the norm's factors, and of what one thread works in: this tile and the next. */
+/* Bytes of the packed weights, of the norm's factors, and of a thread's room: statistics, this tile and the next. */
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t shared_bytes(const cut *s) { return weight_bytes(s) + 4 * s->c; }
 static int64_t tile_bytes(const cut *s) { return 2 * TILE * s->c; }
-static int64_t thread_bytes(const cut *s) { return 2 * tile_bytes(s) + measure_bytes(s->k); }
+static int64_t thread_bytes(const cut *s) { return room_bytes(measure_bytes(s->k) + 2 * tile_bytes(s)); }
 
 int KERNEL(pointwise_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
@@ -201,19 +201,17 @@ static void work(const job *j, int64_t first, int64_t last, int64_t from, int64_
     if (j->measured) measure_flush(&j->m);
 }
 
-/* room: each thread's statistics, then each thread's tiles. */
-static void convolve(const job *all, int64_t threads, char *room) {
+static void convolve(const job *all, int64_t threads, char *rooms) {
     const cut *s = &all->s;
-    char *tiles = room + threads * measure_bytes(s->k);
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
         share(s->out * 2 * s->in, 1, &from, &to);
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        int64_t thread = omp_get_thread_num();
-        mine.m = measure_in(room + thread * measure_bytes(s->k), s->k);
-        mine.tile[0] = tiles + thread * 2 * tile_bytes(s);
+        char *room = room_in(rooms, thread_bytes(s));
+        mine.m = measure_in(room, s->k);
+        mine.tile[0] = room + measure_bytes(s->k);
         mine.tile[1] = mine.tile[0] + tile_bytes(s);
         share(s->tiles, 1, &from, &to);
         if (from < to) work(&mine, from, to, 0, s->out);
@@ -240,9 +238,9 @@ int KERNEL(pointwise)(const void *x, int64_t ldx, const ist_norm *norm, const fl
         all.norm = norm_input_of(norm, c, (float *)((char *)scratch + weight_bytes(&s)));
         all.mode = all.norm.relu ? RECTIFIED : NORMALISED;
     }
-    char *room = (char *)scratch + shared_bytes(&s);
-    convolve(&all, threads, room);
-    if (mean) measure_finish(room, threads, pixels, k, mean, variance);
+    char *rooms = (char *)scratch + shared_bytes(&s);
+    convolve(&all, threads, rooms);
+    if (mean) measure_finish(rooms, thread_bytes(&s), threads, pixels, k, mean, variance);
 #else
     (void)x, (void)w, (void)bias, (void)y, (void)mean, (void)variance, (void)scratch;
 #endif

@@ -47,7 +47,7 @@ static int64_t shared_bytes(const cut *s) {
 
 /* Bytes of a group's own rows, and of what one thread works in. */
 static int64_t own_bytes(const cut *s) { return 2 * (BEFORE + s->group * TILE) * s->k; }
-static int64_t thread_bytes(const cut *s) { return 2 * own_bytes(s) + 4 * (2 * TILE + 2) * BLOCK; }
+static int64_t thread_bytes(const cut *s) { return room_bytes(2 * own_bytes(s) + 4 * (2 * TILE + 2) * BLOCK); }
 
 int KERNEL(pointwise_backward_data_scratch)(int64_t pixels, int64_t c, int64_t k, int64_t threads, int64_t *bytes) {
     int status = pointwise_check(__func__, pixels, c, k);
@@ -239,7 +239,7 @@ static void owe(const job *j, const ist_norm_gradient *g) {
     norm_gradient_owe(g, sum, product, j->s.pixels, j->s.c);
 }
 
-static void differentiate(const job *all, int64_t threads, char *room) {
+static void differentiate(const job *all, int64_t threads, char *rooms) {
     const cut *s = &all->s;
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
@@ -247,7 +247,7 @@ static void differentiate(const job *all, int64_t threads, char *room) {
         pack(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.own[0] = room + omp_get_thread_num() * thread_bytes(s);
+        mine.own[0] = room_in(rooms, thread_bytes(s));
         mine.own[1] = mine.own[0] + own_bytes(s);
         mine.room = (float *)(mine.own[1] + own_bytes(s));
         share(s->pieces, 1, &from, &to);

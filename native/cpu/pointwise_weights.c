@@ -66,7 +66,7 @@ static int64_t slice_bytes(const cut *s) { return s->slices > 1 ? lines(s->slice
 static int64_t factor_bytes(const cut *s) { return lines(s->c * 4); }
 static int64_t owed_bytes(const cut *s) { return s->groups * s->columns * WORDS * 8; }
 static int64_t columns_bytes(const cut *s) { return s->columns * (WORDS / PANEL) * PANEL_BYTES; }
-static int64_t thread_bytes(const cut *s) { return 2 * BLOCK_BYTES + 2 * columns_bytes(s); }
+static int64_t thread_bytes(const cut *s) { return room_bytes(2 * BLOCK_BYTES + 2 * columns_bytes(s)); }
 static int64_t shared_bytes(const cut *s) { return slice_bytes(s) + factor_bytes(s) + owed_bytes(s); }
 
 static int pointwise_check(const char *call, int64_t pixels, int64_t c, int64_t k) {
@@ -314,12 +314,12 @@ static void add_slices(const job *j, int64_t from, int64_t to) {
     }
 }
 
-static void gradient(const job *all, int64_t threads, char *room) {
+static void gradient(const job *all, int64_t threads, char *rooms) {
     const cut *s = &all->s;
     PRAGMA(omp parallel num_threads((int)threads)) {
         int64_t from, to;
         share(s->slices * s->groups * s->tiles, 1, &from, &to);
-        work(all, from, to, room + omp_get_thread_num() * thread_bytes(s));
+        work(all, from, to, room_in(rooms, thread_bytes(s)));
         if (s->slices > 1) {
             PRAGMA(omp barrier)
             share(s->c * s->k, GRAIN, &from, &to);

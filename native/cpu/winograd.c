@@ -71,7 +71,7 @@ static int64_t plane_words(const cut *s) {
 }
 static int64_t thread_bytes(const cut *s, const ist_window *w) {
     int64_t lines = 2 * 4 * line_columns(s, w) * BLOCK, ring = woven(s, w) ? ring_bytes(w, &s->tiles) : 0;
-    return 2 * plane_words(s) + 4 * POINTS * POINT + (ring > lines ? ring : lines);
+    return room_bytes(2 * plane_words(s) + 4 * POINTS * POINT + (ring > lines ? ring : lines));
 }
 static int64_t common_bytes(const cut *s, const ist_window *w) {
     return weight_bytes(s) + norm_bytes(s) + part_bytes(s, s->groups * w->out[0]);
@@ -306,12 +306,12 @@ static void convolve(const job *all, int64_t threads, double *totals) {
     int64_t runs = pieces(w->out[0] / (4 * s->taps), s->groups, threads);
     int64_t parts = pieces(s->out, s->groups * runs, threads);
     PRAGMA(omp parallel num_threads((int)threads)) {
-        int64_t from, to, thread = omp_get_thread_num();
+        int64_t from, to;
         share(s->out * w->channels / 2, 1, &from, &to);
         weights_range(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
-        mine.planes = (uint16_t *)((char *)all->planes + thread * thread_bytes(s, w));
+        mine.planes = (uint16_t *)room_in(all->planes, thread_bytes(s, w));
         mine.sums = (float *)(mine.planes + plane_words(s));
         char *pixels = (char *)mine.sums + 4 * POINTS * POINT;
         if (woven(s, w) && mine.in.norm.on) mine.ring = pixels;

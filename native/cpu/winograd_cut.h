@@ -145,11 +145,11 @@ static int64_t lines_size(const cut *s) {
     return zeros_size(s) + (4 * s->high + 2 * pictures) * line_size(s);
 }
 
-static int64_t thread_size(const cut *s) { return v_size(s) + d_size(s) + lines_size(s) / 2; }
+static int64_t thread_bytes(const cut *s) { return room_bytes(4 * (v_size(s) + d_size(s)) + 2 * lines_size(s)); }
 
 static int64_t scratch_bytes(const ist_window *w, int64_t threads) {
     cut s = cut_of(w, threads);
-    return 4 * (norm_size(w) + sums_size(&s) + threads * thread_size(&s));
+    return 4 * (norm_size(w) + sums_size(&s)) + threads * thread_bytes(&s);
 }
 
 #endif

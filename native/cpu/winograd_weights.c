@@ -218,7 +218,7 @@ static void sum_blocks(const job *all, int64_t from, int64_t to) {
     PRAGMA(omp for schedule(dynamic, 1))
     for (int64_t item = from * each; item < to * each; item++) {
         job j = job_of(all, from, item / each, item % each / rows, item % rows * s->lines);
-        j.v += omp_get_thread_num() * thread_size(s);
+        j.v = (uint32_t *)room_in(j.v, thread_bytes(s));
         j.d = j.v + v_size(s);
         j.zeros = (uint16_t *)(j.d + d_size(s));
         j.made = j.zeros + zeros_size(s);
