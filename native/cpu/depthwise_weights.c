@@ -127,16 +127,19 @@ int KERNEL(depthwise_backward_weights)(int dtype, const ist_window *window, cons
     int64_t c = window->channels, taps = volume(window->kernel), lines;
     int64_t items = window->batch * stretches(window, &lines);
     int threads = omp_get_max_threads();
-    double *totals = calloc((size_t)(threads * taps * c), sizeof(double));
-    if (!totals) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld weights", __func__, (long long)(taps * c));
+    int64_t each = room_bytes(taps * c * (int64_t)sizeof(double));
+    char *rooms = malloc((size_t)(threads * each));
+    if (!rooms) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for %lld weights", __func__, (long long)(taps * c));
+    char *totals = rooms + APART;
+    for (int t = 0; t < threads; t++) memset(totals + t * each, 0, (size_t)(taps * c) * sizeof(double));
     PARALLEL(items * SUMMED * c * taps, items, 1,
-             products_range(dtype, window, x, dy, totals + omp_get_thread_num() * taps * c, from, to));
+             products_range(dtype, window, x, dy, (double *)room_in(rooms, each), from, to));
     for (int64_t j = 0; j < c; j++)
         for (int64_t k = 0; k < taps; k++) {
             double all = 0;
-            for (int t = 0; t < threads; t++) all += totals[(t * taps + k) * c + j];
+            for (int t = 0; t < threads; t++) all += ((const double *)(totals + t * each))[k * c + j];
             dw[j * taps + k] = (float)all;
         }
-    free(totals);
+    free(rooms);
     return IST_OK;
 }

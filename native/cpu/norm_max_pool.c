@@ -186,14 +186,13 @@ int KERNEL(norm_max_pool)(const ist_window *window, const void *x, int64_t ldx, 
     REQUIRE(ldx >= window->channels, "%s: positions are %lld apart but have %lld channels", __func__, (long long)ldx,
             (long long)window->channels);
 #if defined(__AVX512BF16__)
-    int64_t c = window->channels, room = 2 * KERNEL_EDGE * window->out[2] * c, threads = omp_get_max_threads();
-    float *factors = malloc((size_t)c * sizeof(float) + (size_t)(threads * room) * sizeof(uint16_t));
+    int64_t c = window->channels, lines = room_bytes(2 * 2 * KERNEL_EDGE * window->out[2] * c);
+    float *factors = malloc((size_t)c * sizeof(float) + (size_t)(omp_get_max_threads() * lines));
     if (!factors) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for the lines", __func__);
-    uint16_t *lines = (uint16_t *)(factors + c);
     norm_input n = norm_input_of(norm, c, factors);
     int64_t count = window->batch * window->out[0] * window->out[1];
     PARALLEL(count * window->in[2] * c, count, 1,
-             find_lines(window, x, ldx, &n, y, position, lines + omp_get_thread_num() * room, from, to));
+             find_lines(window, x, ldx, &n, y, position, (uint16_t *)room_in(factors + c, lines), from, to));
     free(factors);
 #else
     (void)x, (void)y, (void)position;

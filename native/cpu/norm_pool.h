@@ -63,13 +63,15 @@ static void back_lines(const ist_window *w, const back *b, back_line *line, doub
     }
 }
 
-/* room: for each thread sums [2, c] float64 and [2, c] float32. */
-static void back_all(const ist_window *w, const back *all, back_line *line, int64_t lines, double *room, int threads) {
-    int64_t c = w->channels, one = 3 * c;
-    memset(room, 0, (size_t)(threads * one) * sizeof(double));
+/* What a thread sums in: [2, c] float64 and [2, c] float32. */
+static int64_t sums_bytes(int64_t c) { return 3 * c * (int64_t)sizeof(double); }
+
+static void back_all(const ist_window *w, const back *all, back_line *line, int64_t lines, char *rooms, int threads) {
+    int64_t c = w->channels, each = room_bytes(sums_bytes(c));
     PRAGMA(omp parallel num_threads(threads)) {
         int64_t from, to;
-        double *mine = room + omp_get_thread_num() * one;
+        double *mine = (double *)room_in(rooms, each);
+        memset(mine, 0, (size_t)sums_bytes(c));
         back b = *all;
         b.sum = (float *)(mine + 2 * c);
         b.product = b.sum + c;
@@ -77,9 +79,10 @@ static void back_all(const ist_window *w, const back *all, back_line *line, int6
         back_lines(w, &b, line, mine, mine + c, from, to);
         _mm_sfence();
     }
+    double *sums = (double *)room_in(rooms, each);
     for (int t = 1; t < threads; t++)
-        for (int64_t j = 0; j < 2 * c; j++) room[j] += room[t * one + j];
-    norm_gradient_owe(all->g, room, room + c, w->batch * volume(w->in), c);
+        for (int64_t j = 0; j < 2 * c; j++) sums[j] += *(const double *)((char *)(sums + j) + t * each);
+    norm_gradient_owe(all->g, sums, sums + c, w->batch * volume(w->in), c);
 }
 
 /* A gradient of so many lines; each thread takes a share. */
@@ -87,13 +90,13 @@ static inline int norm_pool_backward(const char *call, const ist_window *w, cons
                                      const uint8_t *position, void *dx, int64_t lddx, int64_t lines, back_line *line) {
     int threads = omp_get_max_threads();
     int64_t c = w->channels, size = 2 * w->batch * volume(w->in) * c;
-    double *room = malloc((size_t)(3 * c * threads) * sizeof(double) + (size_t)c * sizeof(float));
-    if (!room) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for the sums", call);
+    float *factors = malloc((size_t)c * sizeof(float) + (size_t)(threads * room_bytes(sums_bytes(c))));
+    if (!factors) return ist_fail(IST_OUT_OF_MEMORY, "%s: no memory for the sums", call);
     int stream = size >= STREAM_BYTES && (uintptr_t)dx % 64 == 0 && lddx % BLOCK == 0 && g->add != dx;
-    norm_input norm = norm_input_of(&g->norm, c, (float *)(room + 3 * c * threads));
+    norm_input norm = norm_input_of(&g->norm, c, factors);
     back all = {g, norm, dy, position, dx, lddx, stream, NULL, NULL};
-    back_all(w, &all, line, lines, room, threads);
-    free(room);
+    back_all(w, &all, line, lines, (char *)(factors + c), threads);
+    free(factors);
     return IST_OK;
 }
 #endif
