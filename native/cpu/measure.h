@@ -7,10 +7,11 @@
 
 #include "bf16.h"
 
-/* Channels whose sums stand together: those of even ones, of odd ones, and of the squares of both. */
+/* Channels whose sums stand together: those of one half, of the other, and of the squares of both. Of eight channels the first
+ * four are in the one, the others in the other, as unpacking takes them apart. */
 enum { MEASURED = 32 };
 
-/* One thread's sums of k channels: float32 [k / MEASURED, 4, 16], and float64 [2, k] in the channels' order. */
+/* One thread's sums of k channels in float32 and in float64: [k / MEASURED, 4, 16] each. */
 typedef struct measure {
     float *part;
     double *sums;
@@ -26,76 +27,66 @@ static inline measure measure_in(void *room, int64_t k) {
 }
 
 #if defined(__AVX512BF16__)
-/* The even and the odd ones of MEASURED channels. */
-INLINE void measure_split(const uint16_t *y, lanes *even, lanes *odd) {
-    __m512i pairs = _mm512_loadu_si512(y);
-    *even = (lanes)_mm512_slli_epi32(pairs, 16);
-    *odd = (lanes)_mm512_and_si512(pairs, _mm512_set1_epi32(~0xffff));
+/* Both halves of MEASURED channels. */
+INLINE void measure_split(const uint16_t *y, lanes *low, lanes *high) {
+    __m512i words = _mm512_loadu_si512(y);
+    *low = (lanes)_mm512_unpacklo_epi16(_mm512_setzero_si512(), words);
+    *high = (lanes)_mm512_unpackhi_epi16(_mm512_setzero_si512(), words);
 }
 
 /* Adds MEASURED channels, from channel c on, of some rows: two at a time, as each sum waits for the one before. */
 INLINE void measure_rows(const measure *m, int64_t c, const uint16_t *y, int64_t ldy, int64_t rows) {
     float *part = m->part + 2 * c;
-    lanes even = lanes_at(part), odd = lanes_at(part + 16), evens = lanes_at(part + 32), odds = lanes_at(part + 48);
+    lanes low = lanes_at(part), high = lanes_at(part + 16), lows = lanes_at(part + 32), highs = lanes_at(part + 48);
     lanes a, b, d = {0}, e = {0};
     int64_t r = 0;
     for (; r + 2 <= rows; r += 2) {
         measure_split(y + r * ldy, &a, &b);
         measure_split(y + (r + 1) * ldy, &d, &e);
-        even += a + d;
-        odd += b + e;
-        evens += a * a + d * d;
-        odds += b * b + e * e;
+        low += a + d;
+        high += b + e;
+        lows += a * a + d * d;
+        highs += b * b + e * e;
     }
     if (r < rows) {
         measure_split(y + r * ldy, &a, &b);
-        even += a;
-        odd += b;
-        evens += a * a;
-        odds += b * b;
+        low += a;
+        high += b;
+        lows += a * a;
+        highs += b * b;
     }
-    memcpy(part, &even, 64);
-    memcpy(part + 16, &odd, 64);
-    memcpy(part + 32, &evens, 64);
-    memcpy(part + 48, &odds, 64);
+    memcpy(part, &low, 64);
+    memcpy(part + 16, &high, 64);
+    memcpy(part + 32, &lows, 64);
+    memcpy(part + 48, &highs, 64);
 }
 
-/* The same for an even number of rows that are in registers still: reading them back waits for the stores. Squares of two
- * rows are added at once. */
+/* The same for an even number of rows that are in registers still: reading them back waits for the stores. Two rows are added
+ * at once, as products with one and with themselves: what counts here is to take few instructions. */
 INLINE void measure_words(const measure *m, int64_t c, const __m512i *y, int rows) {
     float *part = m->part + 2 * c;
-    lanes even = lanes_at(part), odd = lanes_at(part + 16);
-    __m512 evens = _mm512_loadu_ps(part + 32), odds = _mm512_loadu_ps(part + 48);
-    __m512i high = _mm512_set1_epi32(~0xffff);
+    __m512 low = _mm512_loadu_ps(part), high = _mm512_loadu_ps(part + 16);
+    __m512 lows = _mm512_loadu_ps(part + 32), highs = _mm512_loadu_ps(part + 48);
+    __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80);
     UNROLL for (int r = 0; r < rows; r += 2) {
-        __m512i a = _mm512_slli_epi32(y[r], 16), b = _mm512_and_si512(y[r], high);
-        __m512i d = _mm512_slli_epi32(y[r + 1], 16), e = _mm512_and_si512(y[r + 1], high);
-        even += (lanes)a + (lanes)d;
-        odd += (lanes)b + (lanes)e;
-        __m512bh two = (__m512bh)_mm512_or_si512(_mm512_srli_epi32(a, 16), d);
-        evens = _mm512_dpbf16_ps(evens, two, two);
-        two = (__m512bh)_mm512_or_si512(_mm512_srli_epi32(b, 16), e);
-        odds = _mm512_dpbf16_ps(odds, two, two);
+        __m512bh a = (__m512bh)_mm512_unpacklo_epi16(y[r], y[r + 1]), b = (__m512bh)_mm512_unpackhi_epi16(y[r], y[r + 1]);
+        low = _mm512_dpbf16_ps(low, a, ones);
+        high = _mm512_dpbf16_ps(high, b, ones);
+        lows = _mm512_dpbf16_ps(lows, a, a);
+        highs = _mm512_dpbf16_ps(highs, b, b);
     }
-    memcpy(part, &even, 64);
-    memcpy(part + 16, &odd, 64);
-    memcpy(part + 32, &evens, 64);
-    memcpy(part + 48, &odds, 64);
+    _mm512_storeu_ps(part, low);
+    _mm512_storeu_ps(part + 16, high);
+    _mm512_storeu_ps(part + 32, lows);
+    _mm512_storeu_ps(part + 48, highs);
 }
 #endif
 
 /* Adds the float32 sums to the float64 ones: to be done every few dozen rows. */
 static inline void measure_flush(const measure *m) {
-    for (int64_t c = 0; c < m->k; c += MEASURED)
-        for (int64_t i = 0; i < 16; i++) {
-            float *part = m->part + 2 * c + i;
-            double *sum = m->sums + c + 2 * i, *square = sum + m->k;
-            sum[0] += part[0];
-            sum[1] += part[16];
-            square[0] += part[32];
-            square[1] += part[48];
-            part[0] = part[16] = part[32] = part[48] = 0;
-        }
+    double *restrict sums = m->sums;
+    float *restrict part = m->part;
+    SIMD for (int64_t i = 0; i < 2 * m->k; i++) sums[i] += part[i], part[i] = 0;
 }
 
 /* Of one channel, from the sums of its values and of their squares. */
@@ -110,10 +101,11 @@ static inline void measure_finish(const void *rooms, int64_t bytes, int64_t thre
                                   float *variance) {
     for (int64_t j = 0; j < k; j++) {
         double sum = 0, square = 0;
+        int64_t at = 2 * (j - j % MEASURED) + j / 4 % 2 * 16 + j % MEASURED / 8 * 4 + j % 4;
         for (int64_t t = 0; t < threads; t++) {
             const double *sums = (const double *)((const char *)rooms + t * bytes + APART);
-            sum += sums[j];
-            square += sums[k + j];
+            sum += sums[at];
+            square += sums[at + MEASURED];
         }
         measure_result(sum, square, rows, mean + j, variance + j);
     }

@@ -78,11 +78,11 @@ static void pack(const job *j, int64_t from, int64_t to) {
 
 /* ---- Input ---- */
 
-/* Pixels of a tile that is to be laid out. */
+/* The pixels of a tile that is to be laid out: of each block of channels, `each` a quarter, from `next` on. */
 typedef struct rows {
     const uint16_t *x[TILE];
     char *to;
-    int64_t from, end;
+    int64_t next, each;
 } rows;
 
 /* BLOCK channels of one pixel. */
@@ -97,18 +97,23 @@ INLINE void lay(int mode, const uint16_t *x, const norm_input *n, int64_t c, cha
 }
 
 /* What is next is fetched into the first cache: fetched into the second it came late on some runs, at half the speed. */
-INLINE void lay_block(int mode, const rows *r, const norm_input *n, int64_t block, int64_t ahead) {
-    for (int64_t t = r->from; t < r->end; t++) {
-        const uint16_t *x = r->x[t];
-        __builtin_prefetch(x + block * BLOCK + ahead, 0, 3);
-        lay(mode, x, n, block * BLOCK, r->to + (block * TILE + t) * 2 * BLOCK);
-        /* Loads of the norm's numbers that are kept from row to row would take registers from the sums. */
-        __asm__ volatile("" ::: "memory");
-    }
+INLINE void lay_row(int mode, const rows *r, const norm_input *n, int64_t block, int64_t t, int64_t ahead) {
+    const uint16_t *x = r->x[t];
+    __builtin_prefetch(x + block * BLOCK + ahead, 0, 3);
+    lay(mode, x, n, block * BLOCK, r->to + (block * TILE + t) * 2 * BLOCK);
+    /* Loads of the norm's numbers that are kept from row to row would take registers from the sums. */
+    __asm__ volatile("" ::: "memory");
+}
+
+/* Quarter q of what a step lays of a block. Behind the last row it lies again: that costs less than a branch that is taken
+ * now and then. */
+INLINE void lay_quarter(int mode, const rows *r, const norm_input *n, int64_t block, int64_t q, int64_t ahead) {
+    for (int64_t i = 0; i < r->each; i++)
+        lay_row(mode, r, n, block, min64(r->next + q * r->each + i, TILE - 1), ahead);
 }
 
 static rows rows_of(const job *j, int64_t tile, char *to) {
-    rows r = {.to = to, .from = 0, .end = 0};
+    rows r = {.to = to};
     /* Behind the last pixel stands the last again. */
     for (int64_t t = 0; t < TILE; t++) r.x[t] = j->x + min64(tile * TILE + t, j->s.pixels - 1) * j->ldx;
     return r;
@@ -117,7 +122,7 @@ static rows rows_of(const job *j, int64_t tile, char *to) {
 /* ---- The products ---- */
 
 /* A tile times one block of output channels, rounded to y, whose statistics are taken unless m is NULL; between the products,
- * rows of the next tile. */
+ * rows of the next tile, one at a time, as several at once are not hidden by them. */
 INLINE void multiply(int mode, const char *row, const char *column, const float *bias, int64_t blocks, uint16_t *y,
                      int64_t ldy, const measure *m, int64_t channel, const rows *next, const norm_input *n,
                      int64_t ahead) {
@@ -127,15 +132,18 @@ INLINE void multiply(int mode, const char *row, const char *column, const float 
         s[t][1] = bias ? _mm512_loadu_ps(bias + 16) : _mm512_setzero_ps();
     }
     for (int64_t b = 0; b < blocks; b++, row += 2 * BLOCK * (TILE - 1)) {
-        lay_block(mode, next, n, b, ahead);
-        for (const char *end = row + 2 * BLOCK; row < end; row += 4, column += 4 * BLOCK) {
-            __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
-            UNROLL for (int t = 0; t < TILE; t++) {
-                int32_t pair;
-                memcpy(&pair, row + t * 2 * BLOCK, 4);
-                __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-                s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
-                s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
+        /* All quarters laid out in full take longer: instructions come slower than from a short loop. */
+        _Pragma("GCC unroll 1") for (int64_t q = 0; q < 4; q++) {
+            lay_quarter(mode, next, n, b, q, ahead);
+            UNROLL for (int p = 0; p < BLOCK / 8; p++, row += 4, column += 4 * BLOCK) {
+                __m512bh w0 = (__m512bh)_mm512_loadu_si512(column), w1 = (__m512bh)_mm512_loadu_si512(column + 64);
+                UNROLL for (int t = 0; t < TILE; t++) {
+                    int32_t pair;
+                    memcpy(&pair, row + t * 2 * BLOCK, 4);
+                    __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
+                    s[t][0] = _mm512_dpbf16_ps(s[t][0], x, w0);
+                    s[t][1] = _mm512_dpbf16_ps(s[t][1], x, w1);
+                }
             }
         }
     }
@@ -161,14 +169,15 @@ static __attribute__((noinline)) void multiply_as(const job *j, const char *row,
     }
 }
 
-/* One tile against the output blocks [from, to). */
-static void tile(const job *j, int64_t number, int64_t from, int64_t to, rows *next) {
+/* One tile, while the next is laid out. */
+static void tile(const job *j, int64_t number, rows *next) {
     int64_t pixel = number * TILE, here = min64(TILE, j->s.pixels - pixel);
     const char *row = j->tile[number % 2];
-    for (int64_t b = from; b < to; b++) {
+    int64_t each = over(TILE, 4 * j->s.out);
+    for (int64_t b = 0; b < j->s.out; b++) {
         uint16_t room[TILE * BLOCK], *y = j->y + pixel * j->ldy + b * BLOCK;
-        next->from = next->end;
-        next->end = next->to ? TILE * (b + 1 - from) / (to - from) : 0;
+        next->next = 4 * each * b;
+        next->each = next->next < TILE ? each : 0;
         for (int64_t t = 0; t < TILE; t++) __builtin_prefetch(y + (TILE + t) * j->ldy, 1, 3);
         if (here == TILE) {
             multiply_as(j, row, b, y, j->ldy, j->measured ? &j->m : NULL, next);
@@ -181,22 +190,23 @@ static void tile(const job *j, int64_t number, int64_t from, int64_t to, rows *n
     if (j->measured && number % MEASURED_TILES == 0) measure_flush(&j->m);
 }
 
-static void lay_tile(const job *j, rows *r) {
-    r->end = TILE;
-    for (int64_t b = 0; b < j->s.in; b++) {
-        if (j->mode == RECTIFIED) lay_block(RECTIFIED, r, &j->norm, b, TILE * j->ldx);
-        else if (j->mode == NORMALISED) lay_block(NORMALISED, r, &j->norm, b, TILE * j->ldx);
-        else lay_block(AS_IT_IS, r, &j->norm, b, TILE * j->ldx);
+static void lay_tile(const job *j, const rows *r) {
+    int64_t ahead = TILE * j->ldx;
+    for (int64_t i = 0; i < j->s.in * TILE; i++) {
+        int64_t b = i / TILE, t = i % TILE;
+        if (j->mode == RECTIFIED) lay_row(RECTIFIED, r, &j->norm, b, t, ahead);
+        else if (j->mode == NORMALISED) lay_row(NORMALISED, r, &j->norm, b, t, ahead);
+        else lay_row(AS_IT_IS, r, &j->norm, b, t, ahead);
     }
 }
 
-/* The tiles [first, last) against the output blocks [from, to). */
-static void work(const job *j, int64_t first, int64_t last, int64_t from, int64_t to) {
+/* The tiles [first, last). One more is laid out than is multiplied. */
+static void work(const job *j, int64_t first, int64_t last) {
     rows r = rows_of(j, first, j->tile[first % 2]);
     lay_tile(j, &r);
     for (int64_t t = first; t < last; t++) {
-        r = rows_of(j, t + 1, t + 1 < last ? j->tile[(t + 1) % 2] : NULL);
-        tile(j, t, from, to, &r);
+        r = rows_of(j, t + 1, j->tile[(t + 1) % 2]);
+        tile(j, t, &r);
     }
     if (j->measured) measure_flush(&j->m);
 }
@@ -214,7 +224,7 @@ static void convolve(const job *all, int64_t threads, char *rooms) {
         mine.tile[0] = room + measure_bytes(s->k);
         mine.tile[1] = mine.tile[0] + tile_bytes(s);
         share(s->tiles, 1, &from, &to);
-        if (from < to) work(&mine, from, to, 0, s->out);
+        if (from < to) work(&mine, from, to);
     }
 }
 #endif
