@@ -63,22 +63,20 @@ static const uint16_t *strip_at(const job *j, const pictures *p, const chunk *k,
 }
 
 /* The job's rows of points of a block of channels of two strips, whose first lines begin at `strips`. */
-static void transform_block(const job *j, int of_x, const uint16_t *const strips[2], int64_t wide, target at) {
+static void transform_block(const job *j, const uint16_t *const strips[2], int64_t wide, target at) {
     for (int64_t row = j->first; row < j->first + j->s.lines; row++, at.to += 4 * at.point) {
-        const int *lines = of_x ? x_lines[row] : dy_lines[row];
-        lines_pair from = lines_of(strips, line_size(&j->s), lines);
-        transform_row(of_x, row, &from, wide, at);
+        lines_pair from = lines_of(strips, line_size(&j->s), x_lines[row]);
+        transform_row(row, &from, wide, at);
     }
 }
 
 /* The channels [from, end) of a chunk, whose lines are made. */
-static void transform_lines(const job *j, int of_x, const pictures *p, const chunk *k, int64_t from, int64_t end,
-                            target at) {
+static void transform_lines(const job *j, const pictures *p, const chunk *k, int64_t from, int64_t end, target at) {
     for (int64_t i = 0; i < k->high; i++, at.to += k->wide * at.column) {
         const uint16_t *one = strip_at(j, p, k, 2 * i), *two = strip_at(j, p, k, 2 * i + 1);
         for (int64_t c = from; c < end; c += BLOCK) {
             const uint16_t *strips[2] = {one + c / BLOCK * block_size(&j->s), two + c / BLOCK * block_size(&j->s)};
-            transform_block(j, of_x, strips, k->wide, (target){at.to + c - from, at.point, at.column});
+            transform_block(j, strips, k->wide, (target){at.to + c - from, at.point, at.column});
         }
     }
 }
@@ -93,7 +91,7 @@ static pictures pictures_of_x(const job *j) {
 static void transform_x_plane(const job *j, const chunk *k, int64_t sub, int64_t depth, uint32_t *to) {
     pictures p = pictures_of_x(j);
     if (sub == 0) fill_lines(j, &p, k, depth);
-    transform_lines(j, 1, &p, k, sub * j->s.sub, min64((sub + 1) * j->s.sub, j->in),
+    transform_lines(j, &p, k, sub * j->s.sub, min64((sub + 1) * j->s.sub, j->in),
                     (target){to, j->s.pairs * j->s.ldv, j->s.ldv});
 }
 
@@ -102,10 +100,42 @@ static pictures pictures_of_dy(const job *j) {
                       j->owed.x ? &j->owed : NULL};
 }
 
+/* Where a strip of dy begins in a chunk. Behind the last strip nothing counts, and any pixels will do. */
+static dy_strip dy_strip_at(const job *j, const pictures *p, const chunk *k, int64_t strip, int64_t depth) {
+    const int64_t *size = p->size, last = j->s.strips - 1, at = min64(strip, last);
+    int64_t n = at / j->s.tiles.high, row = at % j->s.tiles.high * 2;
+    int64_t pixel = ((n * size[0] + depth) * size[1] + row) * size[2] + 2 * k->column;
+    int two = row + 1 < size[1];
+    dy_strip s = {.d = p->at + pixel * p->ld, .line = two * size[2] * p->ld};
+    if (p->owed) s.owed = (const uint16_t *)p->owed->x + pixel * p->owed->ldx, s.owed_line = two * size[2] * p->owed->ldx;
+    if (strip <= last) s.lines[0] = (__mmask32)-1, s.lines[1] = (__mmask32)-two;
+    return s;
+}
+
+/* Two strips of a chunk of dy, the block of channels from c on. */
+static void transform_dy_strips(const job *j, const pictures *p, const chunk *k, dy_strip strips[2], int64_t c, target at) {
+    const ist_owed *o = p->owed;
+    int64_t width = p->size[2] - 2 * k->column, end = j->first + j->s.lines;
+    dy_pixels of = {.ld = p->ld};
+    if (o) {
+        of.owed_ld = o->ldx;
+        for (int i = 0; i < 2; i++) of.slope[i] = unpacked(o->slope + c, i), of.shift[i] = unpacked(o->shift + c, i);
+        transform_dy(1, &of, strips, width, k->wide, j->first, end, at);
+    } else {
+        transform_dy(0, &of, strips, width, k->wide, j->first, end, at);
+    }
+}
+
 static void transform_dy_plane(const job *j, const chunk *k, int64_t depth, uint32_t *to) {
     pictures p = pictures_of_dy(j);
-    fill_lines(j, &p, k, depth);
-    transform_lines(j, 0, &p, k, 0, j->out, (target){to, j->s.pairs * j->s.ldd, j->s.ldd});
+    for (int64_t i = 0; i < k->high; i++, to += k->wide * j->s.ldd) {
+        dy_strip strips[2];
+        for (int h = 0; h < 2; h++) strips[h] = dy_strip_at(j, &p, k, k->strip + 2 * i + h, depth);
+        for (int64_t c = 0; c < j->out; c += BLOCK) {
+            transform_dy_strips(j, &p, k, strips, c, (target){to + c, j->s.pairs * j->s.ldd, j->s.ldd});
+            for (int h = 0; h < 2; h++) strips[h].d += BLOCK, strips[h].owed += p.owed ? BLOCK : 0;
+        }
+    }
 }
 
 /* ---- What comes next is fetched while this is multiplied ---- */

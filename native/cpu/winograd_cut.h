@@ -138,7 +138,7 @@ static int64_t d_size(const cut *s) { return s->planes * s->lines * 4 * s->pairs
 /* Elements of two bytes: of a line's block of channels (an odd number of columns, so that lines do not share a few places of
  * the first cache), of a line, of a strip's lines of zeros, and of these and all that a chunk reads. */
 static int64_t block_size(const cut *s) { return (2 * s->wide + 3) * BLOCK; }
-static int64_t line_size(const cut *s) { return block_size(s) * (s->in > s->out ? s->in : s->out) / BLOCK; }
+static int64_t line_size(const cut *s) { return block_size(s) * s->in / BLOCK; }
 static int64_t zeros_size(const cut *s) { return 4 * line_size(s); }
 static int64_t lines_size(const cut *s) {
     int64_t pictures = s->tiles.high ? 2 * s->high / s->tiles.high + 2 : 1;

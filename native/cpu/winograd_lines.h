@@ -1,6 +1,6 @@
 /*
- * Lines of x or dy as the transforms of weight gradients read them: end to end in bf16, normalised or settled if they are to be,
- * with the zeros beside the picture. Every line is made once, though two strips of tiles read it.
+ * Lines of x as the transforms of weight gradients read them: end to end in bf16, normalised if they are to be, with the zeros
+ * beside the picture. Every line is made once, though two strips of tiles read it.
  */
 #ifndef IST_WINOGRAD_LINES_H
 #define IST_WINOGRAD_LINES_H
@@ -42,10 +42,12 @@ typedef struct floats {
     __m512 low, high;
 } floats;
 
-INLINE floats floats_at(const uint16_t *words) {
-    __m512i zero = _mm512_setzero_si512(), x = _mm512_loadu_si512(words);
+INLINE floats unpacked_words(__m512i x) {
+    __m512i zero = _mm512_setzero_si512();
     return (floats){(__m512)_mm512_unpacklo_epi16(zero, x), (__m512)_mm512_unpackhi_epi16(zero, x)};
 }
+
+INLINE floats floats_at(const uint16_t *words) { return unpacked_words(_mm512_loadu_si512(words)); }
 
 INLINE __m512i words_of(floats x) { return (__m512i)_mm512_cvtne2ps_pbh(x.high, x.low); }
 
@@ -85,24 +87,9 @@ INLINE const uint16_t *owed_at(const pictures *p, const uint16_t *pixel) {
     return (const uint16_t *)p->owed->x + (pixel - p->at) / p->ld * p->owed->ldx;
 }
 
-/* The block of channels from c on with what it is owed; the bits that ist_settle would have stored. */
-static void fill_settled(const pictures *p, const uint16_t *d, int64_t c, int64_t count, uint16_t *to) {
-    const ist_owed *o = p->owed;
-    const uint16_t *x = owed_at(p, d) + c;
-    lanes slope[2] = {unpacked(o->slope + c, 0), unpacked(o->slope + c, 1)};
-    lanes shift[2] = {unpacked(o->shift + c, 0), unpacked(o->shift + c, 1)};
-    for (int64_t i = 0; i < count; i++) {
-        floats v = floats_at(d + i * p->ld + c), of = floats_at(x + i * o->ldx);
-        v.low += _mm512_fmadd_ps(of.low, (__m512)slope[0], (__m512)shift[0]);
-        v.high += _mm512_fmadd_ps(of.high, (__m512)slope[1], (__m512)shift[1]);
-        _mm512_storeu_si512(to + i * BLOCK, order_again(words_of(v)));
-    }
-}
-
 static void fill_inside(const pictures *p, const uint16_t *x, int64_t count, line to) {
     for (int64_t c = 0; c < p->channels && count > 0; c += BLOCK, to.at += to.block) {
-        if (p->owed) fill_settled(p, x, c, count, to.at);
-        else if (p->norm && p->norm->relu) fill_normed(1, p, x, c, count, to.at);
+        if (p->norm && p->norm->relu) fill_normed(1, p, x, c, count, to.at);
         else if (p->norm) fill_normed(0, p, x, c, count, to.at);
         else
             for (int64_t i = 0; i < count; i++)

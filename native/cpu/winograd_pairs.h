@@ -81,32 +81,70 @@ INLINE void transform_x(int add, const lines_pair *from, int64_t wide, target at
     }
 }
 
-/* The same of A dy A', but for the sign of the last row and the last column: A's last row is (0, -1), here it is (0, 1).
- * sign: of the second line in this row, 0 if the first is alone. */
-INLINE void transform_dy(int sign, const lines_pair *from, int64_t wide, target at) {
-    for (int64_t column = 0; column < wide; column++, at.to += at.column) {
-        floats t[2][2];
-        UNROLL for (int s = 0; s < 2; s++)
-            UNROLL for (int i = 0; i < 2; i++)
-                t[s][i] = sign ? column_at(sign > 0, from, s, 2 * column + i)
-                               : floats_at(from->one[s] + (2 * column + i) * BLOCK);
-        write_pairs(t[0][0], t[1][0], at.to);
-        write_pairs(plus(t[0][0], t[0][1]), plus(t[1][0], t[1][1]), at.to + at.point);
-        write_pairs(minus(t[0][0], t[0][1]), minus(t[1][0], t[1][1]), at.to + 2 * at.point);
-        write_pairs(t[0][1], t[1][1], at.to + 3 * at.point);
-    }
+/* Which of a tile's lines a row of points combines. */
+static const int x_lines[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
+
+static void transform_row(int64_t row, const lines_pair *from, int64_t wide, target at) {
+    if (row == 1) transform_x(1, from, wide, at);
+    else transform_x(0, from, wide, at);
 }
 
-/* Which of a tile's lines a row of points combines: x's, dy's. */
-static const int x_lines[4][2] = {{0, 2}, {1, 2}, {2, 1}, {1, 3}};
-static const int dy_lines[4][2] = {{0, 0}, {0, 1}, {0, 1}, {1, 1}};
+/* A strip of dy in memory: its first pixel, from a block's first channel on, and what that is owed; from its first line to
+ * the second, 0 where there is none; and which of them count: all bits are set or none. */
+typedef struct dy_strip {
+    const uint16_t *d, *owed;
+    int64_t line, owed_line;
+    __mmask32 lines[2];
+} dy_strip;
 
-static void transform_row(int of_x, int64_t row, const lines_pair *from, int64_t wide, target at) {
-    if (of_x && row == 1) transform_x(1, from, wide, at);
-    else if (of_x) transform_x(0, from, wide, at);
-    else if (row == 1) transform_dy(1, from, wide, at);
-    else if (row == 2) transform_dy(-1, from, wide, at);
-    else transform_dy(0, from, wide, at);
+/* From one pixel of dy to the next, and how one is settled: in registers, as no two tiles share it. */
+typedef struct dy_pixels {
+    int64_t ld, owed_ld;
+    lanes slope[2], shift[2];
+} dy_pixels;
+
+INLINE floats dy_at(int owed, const dy_pixels *p, const dy_strip *s, int line, int64_t column, __mmask32 counts) {
+    const uint16_t *d = s->d + line * s->line + column * p->ld;
+    if (!owed) return unpacked_words(order(_mm512_maskz_loadu_epi16(counts, d)));
+    floats v = floats_at(d), of = floats_at(s->owed + line * s->owed_line + column * p->owed_ld);
+    v.low += _mm512_fmadd_ps(of.low, (__m512)p->slope[0], (__m512)p->shift[0]);
+    v.high += _mm512_fmadd_ps(of.high, (__m512)p->slope[1], (__m512)p->shift[1]);
+    return unpacked_words(order_again(_mm512_maskz_mov_epi16(counts, words_of(v))));
+}
+
+/* A row of A dy, but for the sign of the last one: A's last row is (0, -1), here it is (0, 1). */
+INLINE floats dy_row(int row, floats above, floats below) {
+    return row == 0 ? above : row == 1 ? plus(above, below) : row == 2 ? minus(above, below) : below;
+}
+
+/* The same of a row's columns, of two strips. */
+INLINE void write_dy_row(const floats one[2], const floats two[2], target at) {
+    UNROLL for (int i = 0; i < 4; i++)
+        write_pairs(dy_row(i, one[0], one[1]), dy_row(i, two[0], two[1]), at.to + i * at.point);
+}
+
+/* The rows [first, end) of A dy A' of `wide` columns of tiles of two strips, of which `width` pixels are in the picture. */
+INLINE void transform_dy(int owed, const dy_pixels *p, const dy_strip strips[2], int64_t width, int64_t wide, int64_t first,
+                         int64_t end, target at) {
+    for (int64_t column = 0; column < wide; column++, at.to += at.column) {
+        int64_t beside = 2 * column + 1 < width; /* Is there a second pixel? */
+        __mmask32 second = (__mmask32)-beside;
+        floats t[2][2][2];
+        UNROLL for (int s = 0; s < 2; s++)
+            UNROLL for (int i = 0; i < 2; i++) {
+                t[s][i][0] = dy_at(owed, p, strips + s, i, 2 * column, strips[s].lines[i]);
+                t[s][i][1] = dy_at(owed, p, strips + s, i, 2 * column + beside, strips[s].lines[i] & second);
+            }
+        target points = at;
+        UNROLL for (int row = 0; row < 4; row++) {
+            if (row < first || row >= end) continue;
+            floats of[2][2];
+            UNROLL for (int s = 0; s < 2; s++)
+                UNROLL for (int i = 0; i < 2; i++) of[s][i] = dy_row(row, t[s][0][i], t[s][1][i]);
+            write_dy_row(of[0], of[1], points);
+            points.to += 4 * at.point;
+        }
+    }
 }
 
 /* Half of a column of one strip's channels, its two lines added or subtracted; without the multipliers, which have other work

@@ -37,7 +37,7 @@ INLINE void move_on(meanwhile *m) {
 /* The first row has nothing beside it. */
 static void transform_alone(meanwhile *m) {
     for (; m->left > 0; m->left -= m->wide, m->at.to += m->wide * m->at.column, next_strips(m))
-        transform_row(1, m->row, &m->from, m->wide, m->at);
+        transform_row(m->row, &m->from, m->wide, m->at);
 }
 
 /* ---- The product ---- */
