@@ -205,7 +205,7 @@ static void few_products(const job *j, chunk *k, int64_t g, int64_t count, int64
         for (int64_t t = 0; t < count; t += PASS) {
             int64_t at = column * POINT + t * BLOCK;
             fetch_ahead(&k->next);
-            if (spot < end) fetch_output(&j->out, spot++, block * BLOCK);
+            if (column > 0 && spot < end) fetch_output(&j->out, spot++, block * BLOCK);
             multiply_column(k->units->v + g * j->s.in * POINTS * POINT + at, u, 4 * next, j->sums + at);
         }
     }
@@ -287,6 +287,7 @@ static void work(const job *j, int64_t runs, int64_t parts, int64_t from, int64_
         int64_t groups = min64(j->s.groups - first, to - from), block = j->s.out * part / parts;
         int64_t last = j->s.out * (part + 1) / parts;
         chunk k = {.first = first, .groups = min64(j->s.chunk, groups)};
+        if (first == 0) *j->in.ready = NOTHING_READY; /* groups begin anew, above lines that are there */
         if (j->ring) work_woven(j, first, first + groups, block, last);
         else work_chunk(j, &k, depth * run / runs, depth * (run + 1) / runs, block, last);
         from += j->ring ? groups : k.groups;
@@ -316,6 +317,8 @@ static void convolve(const job *all, int64_t threads, double *totals) {
         char *pixels = (char *)mine.sums + 4 * POINTS * POINT;
         if (woven(s, w) && mine.in.norm.on) mine.ring = pixels;
         else mine.in.lines = (uint16_t *)pixels;
+        ready made = NOTHING_READY;
+        mine.in.ready = &made;
         share(s->groups * runs * parts, 1, &from, &to);
         work(&mine, runs, parts, from, to);
         if (all->out.gradient || all->out.measured) {

@@ -15,6 +15,13 @@
 
 #if defined(__AVX512BF16__)
 
+/* Which lines are made: of a picture, up to `next`, the columns [from, to). */
+typedef struct ready {
+    int64_t picture, next, from, to;
+} ready;
+
+#define NOTHING_READY ((ready){-1, 0, 0, 0})
+
 /* What is transformed, and where its lines lie once they are normalised or settled. */
 typedef struct input {
     const ist_window *window;
@@ -25,6 +32,7 @@ typedef struct input {
     const ist_owed *owed; /* what x is owed, or NULL */
     uint16_t *lines;      /* [4, columns, BLOCK]: line i of a plane at i % 4 */
     int64_t columns;
+    ready *ready;         /* of one block of channels and one plane: lines of the tiles before, which are read on */
 } input;
 
 /* What lies beside the picture. */
@@ -63,7 +71,7 @@ static void transform_tiles(const strip *s, int64_t column, int64_t count, int64
     for (to += at * BLOCK; count > 0; count--, to += BLOCK) {
         combine(s, column += 2, c);
         UNROLL for (int i = 0; i < 4; i++) {
-            write_point(to + 4 * i * POINT, minus_product(a[i], c[i]));
+            write_point(to + 4 * i * POINT, minus(a[i], c[i]));
             write_point(to + (4 * i + 1) * POINT, plus(b[i], c[i]));
             write_point(to + (4 * i + 2) * POINT, minus(c[i], b[i]));
         }
@@ -81,11 +89,6 @@ static void transform_tiles(const strip *s, int64_t column, int64_t count, int64
 }
 
 /* ---- Lines that are normalised or settled ---- */
-
-/* Which lines are made: of a picture, up to `next`, the columns [from, to). */
-typedef struct ready {
-    int64_t picture, next, from, to;
-} ready;
 
 /* BLOCK channels in their order. */
 INLINE void put_mixed(uint16_t *to, floats v) {
@@ -112,12 +115,17 @@ static void normalise(const input *in, int64_t c, int64_t pixel, int64_t count, 
     for (; count > 0; count--, x += in->ldx, to += BLOCK) normalise_block(x, even, odd, least, to);
 }
 
+/* Pixels are fetched so many before they are settled: the processor itself foresees little of what lies far apart. */
+#define PIXELS_AHEAD 24
+
 /* The same with what it is owed; the bits that ist_settle would have stored. */
 static void settle(const input *in, int64_t c, int64_t pixel, int64_t count, uint16_t *to) {
     const ist_owed *o = in->owed;
     const uint16_t *d = in->x + pixel * in->ldx + c, *x = (const uint16_t *)o->x + pixel * o->ldx + c;
     floats slope = split_at(o->slope + c), shift = split_at(o->shift + c);
     for (; count > 0; count--, d += in->ldx, x += o->ldx, to += BLOCK) {
+        _mm_prefetch((const char *)(d + PIXELS_AHEAD * in->ldx), _MM_HINT_T0);
+        _mm_prefetch((const char *)(x + PIXELS_AHEAD * o->ldx), _MM_HINT_T0);
         floats v = floats_of(_mm512_loadu_si512(d)), of = floats_of(_mm512_loadu_si512(x));
         v.even += _mm512_fmadd_ps(of.even, slope.even, shift.even);
         v.odd += _mm512_fmadd_ps(of.odd, slope.odd, shift.odd);
@@ -168,13 +176,13 @@ static void transform_plane(const input *in, int64_t first, int64_t count, int64
     const ist_window *w = in->window;
     int64_t size = w->in[1] * w->in[2], group = w->channels * POINTS * TILES;
     for (int64_t c = 0; c < w->channels; c += BLOCK, to += POINTS * POINT) {
-        ready r = {-1, 0, 0, 0};
+        ready none = NOTHING_READY, *r = w->channels == BLOCK && w->in[0] == 1 ? in->ready : &none;
         for (int64_t t = 0, many; t < count; t += many) {
             place p = place_of(&in->tiles, first + t);
             many = min64(in->tiles.wide - p.column / 2, count - t);
             p.row -= w->padding[1];
             p.column -= w->padding[2];
-            strip s = strip_of(in, &r, (p.n * w->in[0] + z) * size, c, p, many);
+            strip s = strip_of(in, r, (p.n * w->in[0] + z) * size, c, p, many);
             transform_tiles(&s, p.column, many, t % TILES, to + t / TILES * group, group);
         }
     }

@@ -126,9 +126,8 @@ typedef struct result {
 } result;
 
 /* Adds to the sums in f. */
-INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const result *r) {
+INLINE void write_ends(const output *o, int combined, int mode, const ends e, flow *f, const result *r) {
     flow here = *f; /* in registers */
-    const ends e = ends_of(o, r->c);
     lanes bias[2] = {{0}};
     if (o->bias) {
         bias[0] = lanes_at(o->bias + r->c);
@@ -151,6 +150,20 @@ INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const 
         if (right && below) write_pixel(&e, mode, &here, at + right + below, low[3], high[3]);
     }
     *f = here;
+}
+
+/* The same for all tiles. With a norm there is so much to do for a pixel that even branches that always go one way cost time. */
+INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const result *r) {
+    ends e = ends_of(o, r->c);
+    if (mode < NORM || mode > NORM_RELU || e.added) {
+        write_ends(o, combined, mode, e, f, r);
+        return;
+    }
+    e.added = 0;
+    if (e.stream) {
+        e.stream = 1;
+        write_ends(o, combined, mode, e, f, r);
+    } else write_ends(o, combined, mode, e, f, r);
 }
 
 static void write_plain(const output *o, int combined, const result *r) {
