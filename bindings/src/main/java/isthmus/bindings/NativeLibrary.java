@@ -112,10 +112,10 @@ public final class NativeLibrary {
             Libc.set("OMP_PLACES", Affinity.places(pinned));
             Libc.set("OMP_PROC_BIND", "close");
         }
-        // Waiting threads spin about a millisecond, more than the gap between two kernels or what one thread is
+        // Waiting threads spin some hundred microseconds, more than the gap between two kernels or what one thread is
         // behind another, and then sleep: by default they spin for milliseconds, which starves other processes on the
         // same cores.
-        if (System.getenv("OMP_WAIT_POLICY") == null) Libc.setDefault("GOMP_SPINCOUNT", "100000");
+        if (System.getenv("OMP_WAIT_POLICY") == null) Libc.setDefault("GOMP_SPINCOUNT", "10000");
     }
 
     // Each holder opens its library on first use, once, and never fails to initialise.
