@@ -78,21 +78,27 @@ static void find_nothing(const ist_window *w, found_line to) {
     memset(to.which, 0, (size_t)(w->out[2] * w->channels) * 2);
 }
 
-/* One line of results from three lines of x. */
-static void join_lines(int64_t count, const found_line from[KERNEL_EDGE], uint16_t *y, uint8_t *position) {
-    for (int64_t i = 0; i < count; i += BLOCK) {
-        found f = found_at(from[0], i);
-        UNROLL for (int row = 1; row < KERNEL_EDGE; row++) {
-            found next = found_at(from[row], i);
-            f = larger(f, next.best, _mm512_add_epi16(next.which, _mm512_set1_epi16((int16_t)(KERNEL_EDGE * row))));
-        }
-        _mm512_storeu_si512(y + i, f.best);
-        if (position) _mm256_storeu_si256((__m256i *)(position + i), _mm512_cvtepi16_epi8(f.which));
+/* BLOCK channels of a line of results from three lines of x, of which they are the i-th words. */
+INLINE void join_block(const found_line from[KERNEL_EDGE], int64_t i, uint16_t *y, uint8_t *position) {
+    found f = found_at(from[0], i);
+    UNROLL for (int row = 1; row < KERNEL_EDGE; row++) {
+        found next = found_at(from[row], i);
+        f = larger(f, next.best, _mm512_add_epi16(next.which, _mm512_set1_epi16((int16_t)(KERNEL_EDGE * row))));
     }
+    _mm512_storeu_si512(y, f.best);
+    if (position) _mm256_storeu_si256((__m256i *)position, _mm512_cvtepi16_epi8(f.which));
+}
+
+static void join_lines(const ist_window *w, const found_line from[KERNEL_EDGE], uint16_t *y, int64_t ldy,
+                       uint8_t *position) {
+    int64_t c = w->channels;
+    for (int64_t o = 0; o < w->out[2]; o++)
+        for (int64_t j = 0; j < c; j += BLOCK)
+            join_block(from, o * c + j, y + o * ldy + j, position ? position + o * c + j : NULL);
 }
 
 /* The lines of results [from, to). room: words [KERNEL_EDGE, 2, out, c]. */
-static void find_lines(const ist_window *w, const uint16_t *x, int64_t ldx, const norm_input *n, uint16_t *y,
+static void find_lines(const ist_window *w, const uint16_t *x, int64_t ldx, const norm_input *n, uint16_t *y, int64_t ldy,
                        uint8_t *position, uint16_t *room, int64_t from, int64_t to) {
     int64_t count = w->out[2] * w->channels, ld = w->in[2] * ldx;
     found_line lines[KERNEL_EDGE];
@@ -106,7 +112,7 @@ static void find_lines(const ist_window *w, const uint16_t *x, int64_t ldx, cons
         else if (i == from) find_line(w, x + (2 * i - 1) * ld, ldx, n, lines[0]);
         find_line(w, x + 2 * i * ld, ldx, n, lines[1]);
         find_line(w, x + (2 * i + 1) * ld, ldx, n, lines[2]);
-        join_lines(count, lines, y + i * count, position ? position + i * count : NULL);
+        join_lines(w, lines, y + i * w->out[2] * ldy, ldy, position ? position + i * count : NULL);
     }
 }
 
@@ -180,11 +186,11 @@ static void gradient_as(const ist_window *w, const back *b, int64_t line) {
 #endif
 
 int KERNEL(norm_max_pool)(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm, void *y,
-                          uint8_t *position) {
+                          int64_t ldy, uint8_t *position) {
     int status = norm_max_pool_check(__func__, window, norm);
     if (status) return status;
-    REQUIRE(ldx >= window->channels, "%s: positions are %lld apart but have %lld channels", __func__, (long long)ldx,
-            (long long)window->channels);
+    REQUIRE(min64(ldx, ldy) >= window->channels, "%s: positions are %lld and %lld apart but have %lld channels", __func__,
+            (long long)ldx, (long long)ldy, (long long)window->channels);
 #if defined(__AVX512BF16__)
     int64_t c = window->channels, lines = room_bytes(2 * 2 * KERNEL_EDGE * window->out[2] * c);
     float *factors = malloc((size_t)c * sizeof(float) + (size_t)(omp_get_max_threads() * lines));
@@ -192,7 +198,7 @@ int KERNEL(norm_max_pool)(const ist_window *window, const void *x, int64_t ldx, 
     norm_input n = norm_input_of(norm, c, factors);
     int64_t count = window->batch * window->out[0] * window->out[1];
     PARALLEL(count * window->in[2] * c, count, 1,
-             find_lines(window, x, ldx, &n, y, position, (uint16_t *)room_in(factors + c, lines), from, to));
+             find_lines(window, x, ldx, &n, y, ldy, position, (uint16_t *)room_in(factors + c, lines), from, to));
     free(factors);
 #else
     (void)x, (void)y, (void)position;

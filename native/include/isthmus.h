@@ -280,9 +280,10 @@ IST_API int ist_norm_avg_pool(const ist_window *window, const void *x, int64_t l
 IST_API int ist_norm_avg_pool_backward(const ist_window *window, const void *dy, void *dx, int64_t lddx,
                                        const ist_norm_gradient *gradient);
 
-/* The same for ist_max_pool of windows of 3 x 3, two apart, with padding of 1, on planes of even edges, after a norm with ReLU. */
+/* The same for ist_max_pool of windows of 3 x 3, two apart, with padding of 1, on planes of even edges, after a norm with ReLU;
+ * positions of y are ldy apart. */
 IST_API int ist_norm_max_pool(const ist_window *window, const void *x, int64_t ldx, const ist_norm *norm, void *y,
-                              uint8_t *position);
+                              int64_t ldy, uint8_t *position);
 IST_API int ist_norm_max_pool_backward(const ist_window *window, const void *dy, const uint8_t *position, void *dx,
                                        int64_t lddx, const ist_norm_gradient *gradient);
 

@@ -4,6 +4,7 @@ import isthmus.op.ChannelStatistics;
 import isthmus.op.Conv;
 import isthmus.op.GatedNorm;
 import isthmus.op.GroupNorm;
+import isthmus.op.MaxPool;
 import isthmus.op.Measured;
 import isthmus.op.Node;
 import isthmus.op.NormBackward;
@@ -35,7 +36,7 @@ public final class NormRows {
             case Normalization z -> isRow(v) || takes(n, v, !z.residual());
             case GroupNorm.Again z -> isRow(v) || takes(n, v, !z.residual());
             case NormBackward b -> isRow(v) || takes(n, v, b.adds());
-            case Normalized z -> isRow(v) || v.equals(n.in(0)) || (v.equals(n.out(0)) && z.op() instanceof Conv)
+            case Normalized z -> isRow(v) || v.equals(n.in(0)) || (v.equals(n.out(0)) && writesRowsApart(z.op()))
                     || isGradient(z.op(), n, v);
             case Normalized.Gradient d -> isRow(v) || v.equals(n.in(0)) || v.equals(n.out(0))
                     || (d.adds() && v.equals(n.in(d.added(inputs)))) || isGradient(d.op(), n, v);
@@ -43,6 +44,8 @@ public final class NormRows {
             default -> false;
         };
     }
+
+    private static boolean writesRowsApart(Op op) { return op instanceof Conv || op instanceof MaxPool; }
 
     /** Winograd's gradients take dy so, those of one tap do not. */
     private static boolean isGradient(Op op, Node n, Value v) {

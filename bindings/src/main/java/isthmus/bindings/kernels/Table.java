@@ -47,7 +47,7 @@ final class Table {
     static final MethodHandle BATCH_NORM_BACKWARD = LIBRARY.bind("ist_batch_norm_backward", "iiplpplppppfiiplplpppll");
     static final MethodHandle NORM_AVG_POOL = LIBRARY.bind("ist_norm_avg_pool", "ipplpp");
     static final MethodHandle NORM_AVG_POOL_BACKWARD = LIBRARY.bind("ist_norm_avg_pool_backward", "ippplp");
-    static final MethodHandle NORM_MAX_POOL = LIBRARY.bind("ist_norm_max_pool", "ipplppp");
+    static final MethodHandle NORM_MAX_POOL = LIBRARY.bind("ist_norm_max_pool", "ipplpplp");
     static final MethodHandle NORM_MAX_POOL_BACKWARD = LIBRARY.bind("ist_norm_max_pool_backward", "ipppplp");
     static final MethodHandle SETTLE = LIBRARY.bind("ist_settle", "iiplplppplll");
     static final MethodHandle NORM_MEANS = LIBRARY.bind("ist_norm_means", "iippppppfiplll");

@@ -68,11 +68,11 @@ public final class WindowKernels {
         }
     }
 
-    /** The largest of each 3 x 3 window of bf16 whose positions are ldx apart, through a norm, and where it was. */
+    /** The largest of each 3 x 3 window of bf16 whose positions are ldx apart (y's: ldy), through a norm, and where it was. */
     public static void normMaxPool(MemorySegment window, MemorySegment x, long ldx, MemorySegment norm, MemorySegment y,
-            MemorySegment position) {
+            long ldy, MemorySegment position) {
         try {
-            check("ist_norm_max_pool", (int) Table.NORM_MAX_POOL.invokeExact(window, x, ldx, norm, y, position));
+            check("ist_norm_max_pool", (int) Table.NORM_MAX_POOL.invokeExact(window, x, ldx, norm, y, ldy, position));
         } catch (Throwable t) {
             throw failure("ist_norm_max_pool", t);
         }

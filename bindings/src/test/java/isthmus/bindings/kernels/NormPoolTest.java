@@ -15,6 +15,7 @@ import isthmus.bindings.NativeException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.function.BiConsumer;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -86,13 +87,18 @@ class NormPoolTest {
             MemorySegment x = random(arena, Kernels.BF16, of.rows() * ldx, 1);
             MemorySegment z = empty(arena, Kernels.BF16, of.rows() * c);
             int results = of.rows() / 4 * c;
-            MemorySegment[] y = {empty(arena, Kernels.BF16, results), empty(arena, Kernels.BF16, results)};
+            int ldy = c + GAP;
+            MemorySegment[] y = {empty(arena, Kernels.BF16, results), empty(arena, Kernels.BF16, of.rows() / 4 * ldy)};
             MemorySegment[] position = {arena.allocate(results), arena.allocate(results)};
             Kernels.batchNorm(Kernels.BF16, x, ldx, of.n[0], of.n[1], of.n[2], of.n[3], EPSILON, NONE, Kernels.RELU, z,
                     c, of.rows(), c);
             WindowKernels.maxPool(Kernels.BF16, of.window(3, 1), z, y[0], position[0]);
-            WindowKernels.normMaxPool(of.window(3, 1), x, ldx, of.norm(), y[1], position[1]);
-            assertArrayEquals(read(Kernels.BF16, y[0], results), read(Kernels.BF16, y[1], results));
+            WindowKernels.normMaxPool(of.window(3, 1), x, ldx, of.norm(), y[1], ldy, position[1]);
+            double[] packed = read(Kernels.BF16, y[0], results);
+            double[] apart = read(Kernels.BF16, y[1], of.rows() / 4 * ldy);
+            for (int row = 0; row < of.rows() / 4; row++)
+                assertArrayEquals(Arrays.copyOfRange(packed, row * c, (row + 1) * c),
+                        Arrays.copyOfRange(apart, row * ldy, row * ldy + c));
             assertEquals(-1, position[0].mismatch(position[1]));
         }
     }
@@ -109,7 +115,7 @@ class NormPoolTest {
             MemorySegment any = random(arena, Kernels.BF16, 4 * 32, 1);
             any.setAtIndex(ValueLayout.JAVA_SHORT, 2 * 32 + 5, (short) (Float.floatToIntBits(x) >> 16));
             MemorySegment best = empty(arena, Kernels.BF16, 32);
-            WindowKernels.normMaxPool(of.window(3, 1), any, 32, of.norm(), best, arena.allocate(32));
+            WindowKernels.normMaxPool(of.window(3, 1), any, 32, of.norm(), best, 32, arena.allocate(32));
             assertEquals(y, read(Kernels.BF16, best, 32)[5]);
         }
     }
@@ -196,7 +202,7 @@ class NormPoolTest {
                     () -> WindowKernels.normAvgPool(of.window(), any, c, norm, any));
             assertTrue(e.getMessage().contains(what), e.getMessage());
             var m = assertThrows(NativeException.class,
-                    () -> WindowKernels.normMaxPool(of.window(3, 1), any, c, norm, any, any));
+                    () -> WindowKernels.normMaxPool(of.window(3, 1), any, c, norm, any, c, any));
             assertTrue(m.getMessage().contains(what), m.getMessage());
         }
     }

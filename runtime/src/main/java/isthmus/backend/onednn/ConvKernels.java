@@ -102,6 +102,12 @@ final class ConvKernels {
                 || Winograd.serves(op.window(), op.groups(), n.in(0), n.out(0), v -> DType.BF16));
     }
 
+    /** Whether a value is what our kernel of a convolution, without a norm, writes at any distance of rows. */
+    static boolean writesRowsApart(Node n, Value v, Function<Value, DType> types) {
+        return Operands.of(n).op() instanceof Conv op && v.equals(n.out(0)) && types.apply(n.in(0)) == DType.BF16
+                && (servesPointwise(op, n) || Winograd.serves(op.window(), op.groups(), n.in(0), v, types));
+    }
+
     /** Whether our kernel of a node in bf16 settles that operand: dy. */
     static boolean settles(Node n, int operand) {
         Operands site = Operands.of(n);

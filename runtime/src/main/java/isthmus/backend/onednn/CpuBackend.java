@@ -212,7 +212,7 @@ final class CpuBackend implements Backend {
     public boolean takesRowsApart(Node node, Value value, Function<Value, DType> types) {
         if (stored(node, types).isPresent()) return false;
         return node.op() instanceof Concat || node.op() instanceof Concat.Slice
-                || NormRows.takesRowsApart(node, value);
+                || NormRows.takesRowsApart(node, value) || ConvKernels.writesRowsApart(node, value, types);
     }
 
     @Override

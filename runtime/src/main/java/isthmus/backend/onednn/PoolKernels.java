@@ -86,8 +86,9 @@ final class PoolKernels {
             long ldx = a.stride(site.x());
             MemorySegment norm = site.norm(a, arena);
             MemorySegment y = a.of(n.out(0));
+            long ldy = a.stride(n.out(0));
             MemorySegment position = a.of(n.out(1));
-            return () -> WindowKernels.normMaxPool(w, x, ldx, norm, y, position);
+            return () -> WindowKernels.normMaxPool(w, x, ldx, norm, y, ldy, position);
         });
     }
 
