@@ -127,54 +127,67 @@ static void fill_line(const pictures *p, int64_t number, int64_t depth, extent e
 
 /* ---- What comes next is fetched while other things are worked on ---- */
 
-/* Lines [line, end) of planes [depth, last), of which `each` lines of the cache are fetched at a time. */
+/* Lines [line, end_line) of planes [depth, last), of which `each` lines of the cache are fetched at a time. */
 typedef struct ahead {
-    int64_t first, end, depth, last;
+    int64_t first, end_line, depth, last;
     extent columns;
     int64_t each, line;
-    const uint16_t *at; /* the next pixel of the line before `line`, of which so many pixels are left */
-    const uint16_t *of; /* what is owed there */
-    int64_t left, c;    /* c: the pixel's channels before this one are fetched */
+    const char *at, *end;    /* what comes next of a pixel of the line before `line`; pixels end to end count as one */
+    int64_t left;            /* so many pixels of it are left, with this one */
+    int64_t gap, pixel;      /* from one's end to the next one; from one to the next */
+    int64_t owed, owed_more; /* how far on lies what is owed there, 0: nothing; how much farther at the next pixel */
 } ahead;
 
 /* times: how often something is fetched until all is. */
 static ahead ahead_of(const pictures *p, int64_t first, int64_t end, int64_t depth, int64_t last, extent columns,
                       int64_t times) {
     int64_t pixels = last > depth ? (end - first) * (last - depth) * columns.count : 0;
-    return (ahead){first, end, depth, last, columns, over(pixels * over(p->channels, BLOCK), times), first, NULL,
-                   NULL, 0, 0};
+    return (ahead){.first = first, .end_line = end, .depth = depth, .last = last, .columns = columns,
+                   .each = over(pixels * over(p->channels, BLOCK), times), .line = first};
+}
+
+/* count: its pixels from x on. */
+static void begin_line(const pictures *p, ahead *a, const uint16_t *x, int64_t count) {
+    int together = p->ld == p->channels && !p->owed;
+    a->at = (const char *)x;
+    a->left = together ? 1 : count;
+    a->end = a->at + 2 * p->channels * (together ? count : 1);
+    a->pixel = 2 * p->ld;
+    a->gap = a->pixel - 2 * p->channels;
+    if (!p->owed) return;
+    a->owed = (intptr_t)owed_at(p, x) - (intptr_t)x;
+    a->owed_more = 2 * p->owed->ldx - a->pixel;
 }
 
 /* The next line that has columns in the picture, if there is one. */
 static __attribute__((noinline)) int next_line(const pictures *p, ahead *a) {
-    for (; a->depth < a->last && a->first < a->end; a->depth++, a->line = a->first)
-        while (a->line < a->end) {
+    for (; a->depth < a->last && a->first < a->end_line; a->depth++, a->line = a->first)
+        while (a->line < a->end_line) {
             inside i = inside_of(p, a->line++, a->depth, a->columns);
-            a->at = i.x;
-            a->left = i.end - i.from;
-            if (i.x && p->owed) a->of = owed_at(p, i.x);
-            if (i.x) return 1;
+            if (!i.x) continue;
+            begin_line(p, a, i.x, i.end - i.from);
+            return 1;
         }
-    a->each = 0;
+    a->each = a->left = 0;
     return 0;
 }
 
-/* What is due, of this line only. */
-INLINE void fetch_of_line(const pictures *p, ahead *a) {
+/* What is due, of this line only, with few registers: the caller's are in use. */
+INLINE void fetch_of_line(ahead *a) {
     for (int64_t due = a->each; due > 0 && a->left > 0; due--) {
-        _mm_prefetch((const char *)(a->at + a->c), _MM_HINT_T0);
-        if (p->owed) _mm_prefetch((const char *)(a->of + a->c), _MM_HINT_T0);
-        a->c += BLOCK;
-        if (a->c < p->channels) continue;
-        a->c = 0;
-        a->at += p->ld;
-        if (p->owed) a->of += p->owed->ldx;
+        _mm_prefetch(a->at, _MM_HINT_T0);
+        if (a->owed) _mm_prefetch(a->at + a->owed, _MM_HINT_T0);
+        a->at += 2 * BLOCK;
+        if (a->at < a->end) continue;
         a->left--;
+        a->at += a->gap;
+        a->end += a->pixel;
+        a->owed += a->owed_more;
     }
 }
 
 INLINE void fetch_due(const pictures *p, ahead *a) {
-    if (a->left > 0 || next_line(p, a)) fetch_of_line(p, a);
+    if (a->left > 0 || next_line(p, a)) fetch_of_line(a);
 }
 
 #endif

@@ -104,9 +104,9 @@ INLINE void multiply_meanwhile(int add, run at, int64_t pairs, int64_t ldv, int6
         UNROLL for (int i = 0; i < 2; i++) sum[r][i] = _mm512_loadu_ps(sums + r * BLOCK + i * LANES);
     for (const uint32_t *end = at.v + pairs * ldv; at.v < end;) {
         add_meanwhile(add, 0, &at, end, ldv, ldd, sum, m);
-        fetch_of_line(&m->ahead.x, &m->ahead.of_x);
+        fetch_of_line(&m->ahead.of_x);
         add_meanwhile(add, 1, &at, end, ldv, ldd, sum, m);
-        fetch_of_line(&m->ahead.dy, &m->ahead.of_dy);
+        fetch_of_line(&m->ahead.of_dy);
         move_on(m);
     }
     UNROLL for (int r = 0; r < LEAST_ROWS; r++)
