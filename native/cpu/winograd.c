@@ -10,11 +10,8 @@
  */
 #include "measure.h"
 #include "winograd_ahead.h"
+#include "winograd_column.h"
 #include "winograd_taps.h"
-#include "winograd_woven.h"
-
-/* So many tiles are multiplied at once if a column of points is. */
-#define PASS 3
 
 /* What a chunk's transformed input may take of the second cache, and the most groups in a chunk. */
 #define CHUNK_BYTES (400 << 10)
@@ -48,6 +45,9 @@ static cut cut_of(const ist_window *w) {
     s.plane = s.chunk * group;
     return s;
 }
+
+/* Whether sums are of few products each, and columns of points are multiplied. */
+INLINE int few(const cut *s) { return s->taps * s->in == 1; }
 
 /* Columns of the lines that are made for a chunk. */
 static int64_t line_columns(const cut *s, const ist_window *w) { return min64(w->in[2], 2 * s->chunk * TILES + 2); }
@@ -96,7 +96,7 @@ typedef struct job {
     output out;
     const float *w;
     int turned;
-    uint16_t *u, *planes; /* u [out block, point, tap, channel pair, BLOCK, 2] */
+    uint16_t *u, *planes; /* u [out block, point, tap, channel pair, BLOCK, 2]; or if few, [out block, 4, COLUMN] */
     float *sums;          /* [POINTS, TILES, BLOCK] */
     char *ring;           /* of normalised pixels; NULL if groups are transformed apart from the products */
 } job;
@@ -112,14 +112,16 @@ typedef struct unit {
 static void weights_range(const job *j, int64_t from, int64_t to) {
     int64_t c = j->window->channels, k = j->window->out_channels, taps = j->s.taps;
     int64_t across = (j->turned ? 1 : c) * taps * 9, along = (j->turned ? k : 1) * taps * 9;
+    int64_t right = few(&j->s) ? COLUMN : taps * j->s.weights, below = few(&j->s) ? 2 * BLOCK : 4 * right;
     for (int64_t p = from; p < to; p++) {
         int64_t block = p / (c / 2), pair = p % (c / 2), in = pair % LANES;
         int64_t channel = pair / LANES * BLOCK + in % 8 * 4 + in / 8;
         for (int64_t tap = 0; tap < taps; tap++) {
             const float *g = j->w + block * BLOCK * across + channel * along + (j->turned ? taps - 1 - tap : tap) * 9;
-            uint16_t *u = j->u + (block * POINTS * taps + tap) * j->s.weights + pair * 2 * BLOCK;
-            if (j->turned) transform_pair(1, g, along, across, u, taps * j->s.weights);
-            else transform_pair(0, g, along, across, u, taps * j->s.weights);
+            uint16_t *u = j->u + (block * POINTS * taps + tap) * j->s.weights;
+            u += pair * (few(&j->s) ? COLUMN_PAIR : 2 * BLOCK);
+            if (j->turned) transform_pair(1, g, along, across, u, below, right);
+            else transform_pair(0, g, along, across, u, below, right);
         }
     }
 }
@@ -148,33 +150,6 @@ static __attribute__((noinline)) void multiply(const unit *units, int64_t count,
     store_sums(s, sum);
 }
 
-/* Of one unit, whose sums are few products each, a column of points at once for PASS tiles: combined along the height,
- * which is the first half of A'm A, half as many are stored. A store of 64 bytes takes the time of two products (Zen 5).
- * next: from a point's weights to those of the point below. */
-static __attribute__((noinline)) void multiply_column(const uint16_t *v, const uint16_t *u, int64_t next, float *sum) {
-    __m512 s[4][PASS][2];
-    UNROLL for (int p = 0; p < 4; p++)
-        UNROLL for (int t = 0; t < PASS; t++) s[p][t][0] = s[p][t][1] = _mm512_setzero_ps();
-    const char *row = (const char *)v, *high = (const char *)u, *low = high + 4 * next;
-    for (const char *last = row + 2 * BLOCK; row < last; row += 4, high += 4 * BLOCK, low += 4 * BLOCK) {
-        UNROLL for (int p = 0; p < 4; p++) {
-            const char *w = (p < 2 ? high : low) + p % 2 * 2 * next;
-            __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 64);
-            UNROLL for (int t = 0; t < PASS; t++) {
-                __m512bh x = pair_at(row + 2 * (4 * p * POINT + t * BLOCK));
-                s[p][t][0] = _mm512_dpbf16_ps(s[p][t][0], x, w0);
-                s[p][t][1] = _mm512_dpbf16_ps(s[p][t][1], x, w1);
-            }
-        }
-    }
-    UNROLL for (int t = 0; t < PASS; t++)
-        UNROLL for (int half = 0; half < 2; half++) {
-            float *to = sum + t * BLOCK + half * LANES;
-            _mm512_storeu_ps(to, s[0][t][half] + s[1][t][half] + s[2][t][half]);
-            _mm512_storeu_ps(to + 4 * POINT, s[1][t][half] - s[2][t][half] - s[3][t][half]);
-        }
-}
-
 /* All points of `count` tiles of group g of a chunk against one output block, in one of the two ways. */
 static void all_products(const job *j, chunk *k, int64_t g, int64_t count, int64_t block) {
     const spot *spots = k->spots + g * TILES;
@@ -198,15 +173,14 @@ static void woven_products(const job *j, chunk *k, int64_t count, int64_t block)
 }
 
 static void few_products(const job *j, chunk *k, int64_t g, int64_t count, int64_t block) {
-    int64_t next = j->s.taps * j->s.weights;
     const spot *spot = k->spots + g * TILES, *end = spot + count;
     for (int64_t column = 0; column < 4; column++) {
-        const uint16_t *u = k->units->u + (block * POINTS + column) * next;
+        const uint16_t *u = j->u + (block * 4 + column) * COLUMN;
         for (int64_t t = 0; t < count; t += PASS) {
             int64_t at = column * POINT + t * BLOCK;
             fetch_ahead(&k->next);
             if (column > 0 && spot < end) fetch_output(&j->out, spot++, block * BLOCK);
-            multiply_column(k->units->v + g * j->s.in * POINTS * POINT + at, u, 4 * next, j->sums + at);
+            multiply_column(k->units->v + g * POINTS * POINT + at, u, j->sums + at);
         }
     }
 }
@@ -215,13 +189,14 @@ static void few_products(const job *j, chunk *k, int64_t g, int64_t count, int64
 static void work_group(const job *j, chunk *k, int64_t g, int64_t block) {
     int64_t count = min64(TILES, k->count - g * TILES);
     result r = {k->spots + g * TILES, count, block * BLOCK, j->sums};
+    int columns = few(&j->s) && k->many;
     float *part = j->out.parts + (k->z * j->s.groups + k->first + g) * 2 * j->window->out_channels;
-    if (k->many == 1) few_products(j, k, g, count, block);
+    if (columns) few_products(j, k, g, count, block);
     else if (k->weave) woven_products(j, k, count, block);
     else all_products(j, k, g, count, block);
-    if (j->out.gradient) write_gradient(&j->out, k->many == 1, &r, part);
-    else if (j->out.measured) write_measured(&j->out, k->many == 1, &r, part);
-    else write_plain(&j->out, k->many == 1, &r);
+    if (j->out.gradient) write_gradient(&j->out, columns, &r, part);
+    else if (j->out.measured) write_measured(&j->out, columns, &r, part);
+    else write_plain(&j->out, columns, &r);
 }
 
 /* ---- Shares ---- */

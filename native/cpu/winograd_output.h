@@ -152,7 +152,7 @@ INLINE void write_ends(const output *o, int combined, int mode, const ends e, fl
     *f = here;
 }
 
-/* The same for all tiles. With a norm there is so much to do for a pixel that even branches that always go one way cost time. */
+/* The same. Beside a norm's backward pass even branches that always go one way cost time: there each way has its loop. */
 INLINE void write_tiles(const output *o, int combined, int mode, flow *f, const result *r) {
     ends e = ends_of(o, r->c);
     if (mode < NORM || mode > NORM_RELU || e.added) {

@@ -53,9 +53,10 @@ INLINE void transform_taps(const float *g, int64_t next, int turned, lanes u[POI
     UNROLL for (int i = 0; i < 4; i++) points_of(d + 3 * i, 1, u + 4 * i);
 }
 
-/* A pair of channels whose 3x3 begin at g and g + 2 along: to [BLOCK, 2] of every point, `point` elements from one to the
- * next. Output channels are `next` floats apart. */
-INLINE void transform_pair(int turned, const float *g, int64_t along, int64_t next, uint16_t *to, int64_t point) {
+/* A pair of channels whose 3x3 begin at g and g + 2 along: to [BLOCK, 2] of every point, `below` elements from one to that
+ * below and `right` to the next one. Output channels are `next` floats apart. */
+INLINE void transform_pair(int turned, const float *g, int64_t along, int64_t next, uint16_t *to, int64_t below,
+                           int64_t right) {
     uint16_t order[BLOCK];
     for (int i = 0; i < BLOCK; i++) order[i] = (uint16_t)(i / 2 + i % 2 * LANES);
     __m512i mixed = _mm512_loadu_si512(order);
@@ -65,7 +66,7 @@ INLINE void transform_pair(int turned, const float *g, int64_t along, int64_t ne
         transform_taps(g + 2 * along, next, turned, b);
         UNROLL for (int i = 0; i < POINTS; i++) {
             __m512i words = (__m512i)_mm512_cvtne2ps_pbh((__m512)b[i], (__m512)a[i]);
-            _mm512_storeu_si512(to + i * point, _mm512_permutexvar_epi16(mixed, words));
+            _mm512_storeu_si512(to + i / 4 * below + i % 4 * right, _mm512_permutexvar_epi16(mixed, words));
         }
     }
 }
