@@ -29,7 +29,7 @@ static inline int owed_check(const char *call, const ist_owed *o, int64_t c) {
 
 /* room: [c], for the factors. */
 static inline norm_input norm_input_of(const ist_norm *n, int64_t c, float *room) {
-    for (int64_t j = 0; j < c; j++) room[j] = (float)(n->gamma[j] / sqrt((double)n->variance[j] + n->epsilon));
+    SIMD for (int64_t j = 0; j < c; j++) room[j] = (float)(n->gamma[j] / sqrt((double)n->variance[j] + n->epsilon));
     return (norm_input){n->mean, room, n->beta, n->activation == IST_RELU};
 }
 
@@ -40,7 +40,7 @@ static inline norm_input norm_input_of(const ist_norm *n, int64_t c, float *room
 static inline void norm_gradient_owe(const ist_norm_gradient *g, const double *sum, const double *product, int64_t rows,
                                      int64_t c) {
     const ist_norm *n = &g->norm;
-    for (int64_t j = 0; j < c; j++) {
+    SIMD for (int64_t j = 0; j < c; j++) {
         double inverse = 1 / sqrt((double)n->variance[j] + n->epsilon), a = n->gamma[j] * inverse;
         double dgamma = product[j] * inverse, slope = -a * inverse * dgamma / (double)rows;
         double shift = -a * sum[j] / (double)rows - slope * n->mean[j];

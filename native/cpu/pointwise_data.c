@@ -12,14 +12,14 @@
 
 /* What the tiles of a group may have of output channels together, and the most tiles of a group: the more, the less often
  * weights come by, and all of them must stay in the second cache. */
-#define GROUP_CHANNELS 4096
-#define GROUP_TILES 32
+#define GROUP_CHANNELS 8192
+#define GROUP_TILES 64
 
-/* The most pieces, tiles that one should have at least, and what the pieces' number is a multiple of, so that a few threads have
- * the same work. */
+/* The most pieces, tiles that one should have at least, as a strip's begin and end count where there are few, and what the
+ * pieces' number is a multiple of, so that a few threads have the same work. */
 #define PIECES 32
-#define PIECE_TILES 16
-#define EVEN 4
+#define PIECE_TILES 56
+#define EVEN 8
 
 /* How a gradient is cut. */
 typedef struct cut {
@@ -39,7 +39,7 @@ static cut cut_of(int64_t pixels, int64_t c, int64_t k) {
 static int64_t weight_bytes(const cut *s) { return 2 * s->c * s->k; }
 static int64_t sum_bytes(const cut *s) { return 8 * 2 * s->c; }
 static int64_t shared_bytes(const cut *s) {
-    return weight_bytes(s) + 4 * (NUMBERS + 1) * s->c + 4 * 2 * s->k + (s->pieces + 1) * sum_bytes(s);
+    return weight_bytes(s) + 4 * (NUMBERS + 1) * s->c + 4 * 2 * s->k + s->pieces * sum_bytes(s);
 }
 
 /* Rows of dy that lie before a group's first: its last ones. */
@@ -65,6 +65,7 @@ typedef struct job {
     cut s;
     const char *dy;
     const ist_owed *owed; /* or NULL */
+    const ist_norm_gradient *gradient; /* or NULL */
     const float *w;
     place at;
     pitch apart;
@@ -193,30 +194,33 @@ static void work(const job *j, int64_t from, int64_t to) {
     finish_as(j, &r);
 }
 
+/* The numbers of the channels [from, to), whole blocks. Halving for bounds takes its time: all threads do it. */
+static void lay_norms(const job *j, int64_t from, int64_t to) {
+    ist_norm part = j->gradient->norm;
+    part.mean += from, part.variance += from, part.gamma += from, part.beta += from;
+    norm_input n = norm_input_of(&part, to - from, j->norms + NUMBERS * j->s.c + from);
+    float *norms = j->norms + from * NUMBERS;
+    for (int64_t i = 0; i < to - from; i++) {
+        float *at = norms + i / BLOCK * NUMBERS * BLOCK + place_of(i);
+        at[MEAN * BLOCK] = n.mean[i];
+        at[FACTOR * BLOCK] = n.factor[i];
+        at[LOW * BLOCK] = n.beta[i]; /* until the bounds are found */
+    }
+    for (int64_t i = 0; i < to - from; i += 16) {
+        float *at = norms + i / BLOCK * NUMBERS * BLOCK + i % BLOCK;
+        norm_lanes of = {lanes_at(at + MEAN * BLOCK), lanes_at(at + FACTOR * BLOCK), lanes_at(at + LOW * BLOCK)};
+        lanes low, high;
+        norm_bounds(of, &low, &high);
+        _mm512_storeu_ps(at + LOW * BLOCK, (__m512)low);
+        _mm512_storeu_ps(at + HIGH * BLOCK, (__m512)high);
+    }
+}
+
 /* The sums [from, to) of all pieces, in the place of the first one's. */
 static void add_pieces(const job *j, int64_t from, int64_t to) {
     for (int64_t p = 1; p < j->s.pieces; p++) {
         const double *sums = j->sums + p * 2 * j->s.c;
         SIMD for (int64_t i = from; i < to; i++) j->sums[i] += sums[i];
-    }
-}
-
-/* factors: room for one number a channel. */
-static void lay_norms(float *norms, const ist_norm *norm, int64_t c, float *factors) {
-    norm_input n = norm_input_of(norm, c, factors);
-    for (int64_t i = 0; i < c; i++) {
-        float *to = norms + i / BLOCK * NUMBERS * BLOCK + place_of(i);
-        to[MEAN * BLOCK] = n.mean[i];
-        to[FACTOR * BLOCK] = n.factor[i];
-        to[LOW * BLOCK] = n.beta[i]; /* until the bounds are found */
-    }
-    for (int64_t i = 0; i < c; i += 16) {
-        float *to = norms + i / BLOCK * NUMBERS * BLOCK + i % BLOCK;
-        norm_lanes of = {lanes_at(to + MEAN * BLOCK), lanes_at(to + FACTOR * BLOCK), lanes_at(to + LOW * BLOCK)};
-        lanes low, high;
-        norm_bounds(of, &low, &high);
-        _mm512_storeu_ps(to + LOW * BLOCK, (__m512)low);
-        _mm512_storeu_ps(to + HIGH * BLOCK, (__m512)high);
     }
 }
 
@@ -228,15 +232,21 @@ static void lay_debts(float *debts, const ist_owed *owed, int64_t k) {
     }
 }
 
-/* The sums of all pieces, which lie in the place of the first one's, in the order of channels in that of the second's. */
-static void owe(const job *j, const ist_norm_gradient *g) {
-    double *sum = j->sums + 2 * j->s.c, *product = sum + j->s.c;
-    for (int64_t i = 0; i < j->s.c; i++) {
-        const double *from = j->sums + i / BLOCK * 2 * BLOCK + place_of(i);
-        sum[i] = from[0];
-        product[i] = from[BLOCK];
+/* What the channels of a block are owed, from its sums in the place of the first piece's. */
+static void owe(const job *j, int64_t block) {
+    const double *sums = j->sums + block * 2 * BLOCK;
+    double sum[BLOCK], product[BLOCK];
+    for (int64_t i = 0; i < BLOCK; i++) {
+        sum[i] = sums[place_of(i)];
+        product[i] = sums[BLOCK + place_of(i)];
     }
-    norm_gradient_owe(g, sum, product, j->s.pixels, j->s.c);
+    ist_norm_gradient g = *j->gradient;
+    int64_t c = block * BLOCK;
+    g.norm.mean += c, g.norm.variance += c, g.norm.gamma += c, g.norm.beta += c;
+    g.dgamma += c, g.dbeta += c, g.slope += c, g.shift += c;
+    if (g.slope_before) g.slope_before += c;
+    if (g.shift_before) g.shift_before += c;
+    norm_gradient_owe(&g, sum, product, j->s.pixels, BLOCK);
 }
 
 static void differentiate(const job *all, int64_t threads, char *rooms) {
@@ -245,6 +255,8 @@ static void differentiate(const job *all, int64_t threads, char *rooms) {
         int64_t from, to;
         share(s->k / 2, 1, &from, &to);
         pack(all, from, to);
+        share(s->c, BLOCK, &from, &to);
+        if (all->gradient && from < to) lay_norms(all, from, to);
         PRAGMA(omp barrier)
         job mine = *all;
         mine.own[0] = room_in(rooms, thread_bytes(s));
@@ -254,8 +266,9 @@ static void differentiate(const job *all, int64_t threads, char *rooms) {
         if (from < to) work(&mine, from, to);
         if (mine.mode != PLAIN) {
             PRAGMA(omp barrier)
-            share(2 * s->c, GRAIN, &from, &to);
-            add_pieces(all, from, to);
+            share(s->in, 1, &from, &to);
+            add_pieces(all, 2 * BLOCK * from, 2 * BLOCK * to);
+            for (int64_t b = from; b < to; b++) owe(all, b);
         }
     }
 }
@@ -275,7 +288,7 @@ int KERNEL(pointwise_backward_data)(const void *dy, const ist_owed *owed, const 
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared_bytes(&s) + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    job all = {.s = s, .dy = dy, .owed = owed, .w = w, .at = {.dx = dx}, .apart = {.dx = 2 * lddx}, .mode = PLAIN,
+    job all = {.s = s, .dy = dy, .owed = owed, .gradient = gradient, .w = w, .at = {.dx = dx}, .apart = {.dx = 2 * lddx}, .mode = PLAIN,
                .u = scratch};
     all.norms = (float *)((char *)scratch + weight_bytes(&s));
     all.debts = all.norms + (NUMBERS + 1) * c;
@@ -284,11 +297,9 @@ int KERNEL(pointwise_backward_data)(const void *dy, const ist_owed *owed, const 
         all.at = (place){dx, gradient->x, gradient->add};
         all.apart = (pitch){2 * lddx, 2 * gradient->ldx, 2 * gradient->ldadd};
         all.mode = gradient->norm.activation == IST_RELU ? NORM_RELU : NORM;
-        lay_norms(all.norms, &gradient->norm, c, all.norms + NUMBERS * c);
     }
     if (owed) lay_debts(all.debts, owed, k);
     differentiate(&all, threads, (char *)scratch + shared_bytes(&s));
-    if (gradient) owe(&all, gradient);
 #else
     (void)dy, (void)w, (void)dx, (void)scratch;
 #endif

@@ -236,6 +236,9 @@ INLINE void step(int mode, int add, int64_t p, strip *r, lanes s[TILE][2], total
     }
 }
 
+/* Tiles whose sums for the norm are taken in float32. */
+#define SUMMED_TILES 16
+
 /* Adds what the norm's sums have come to to those in float64. */
 INLINE void add_part(strip *r, totals *s) {
     keep(r->part, s);
@@ -262,9 +265,8 @@ INLINE void multiply(int mode, int add, strip *r, int64_t tiles, const char *hea
         int64_t ahead = t + TILES_AHEAD - tiles;
         r->next = ahead < 0 ? moved(w->at, &r->apart, (t + TILES_AHEAD) * TILE, 0) : moved(after, &r->apart, ahead * TILE, 0);
         _Pragma("GCC unroll 1") for (int64_t p = 0; p < TILE; p++) step(mode, add, p, r, s, &sums);
-        if (t) continue;
-        if (mode != PLAIN) add_part(r, &sums);
-        r->w = *w;
+        if (mode != PLAIN && t % SUMMED_TILES == 0) add_part(r, &sums);
+        if (t == 0) r->w = *w;
     }
     UNROLL for (int t = 0; t < TILE; t++)
         UNROLL for (int h = 0; h < 2; h++) _mm512_storeu_ps(r->products + t * BLOCK + 16 * h, (__m512)s[t][h]);
