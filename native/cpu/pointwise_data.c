@@ -18,7 +18,7 @@
 /* The most pieces, tiles that one should have at least, as a strip's begin and end count where there are few, and what the
  * pieces' number is a multiple of, so that a few threads have the same work. */
 #define PIECES 32
-#define PIECE_TILES 56
+#define PIECE_TILES 24
 #define EVEN 8
 
 /* How a gradient is cut. */
