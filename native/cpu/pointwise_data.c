@@ -288,8 +288,8 @@ int KERNEL(pointwise_backward_data)(const void *dy, const ist_owed *owed, const 
     REQUIRE(threads > 0, "%s: %lld bytes of scratch memory; one thread needs %lld", __func__, (long long)bytes,
             (long long)(shared_bytes(&s) + thread_bytes(&s)));
 #if defined(__AVX512BF16__)
-    job all = {.s = s, .dy = dy, .owed = owed, .gradient = gradient, .w = w, .at = {.dx = dx}, .apart = {.dx = 2 * lddx}, .mode = PLAIN,
-               .u = scratch};
+    job all = {.s = s, .dy = dy, .owed = owed, .gradient = gradient, .w = w, .at = {.dx = dx}, .apart = {.dx = 2 * lddx},
+               .mode = PLAIN, .u = scratch};
     all.norms = (float *)((char *)scratch + weight_bytes(&s));
     all.debts = all.norms + (NUMBERS + 1) * c;
     all.sums = (double *)(all.debts + 2 * k);
